@@ -1,0 +1,1 @@
+"""LArTPC charge readout: from ionisation steps to the charge that pixels collect."""
