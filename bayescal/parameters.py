@@ -1,0 +1,228 @@
+"""A parameter of a detector: name, unit, nominal value and prior; priors read from TOML and drawn inside a model."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Float
+
+from bayescal.errors import InputError
+
+Prior = dist.Distribution | float
+"""A prior to draw from, or the number at which a parameter is held fixed."""
+
+
+class Parameter(eqx.Module):
+    """One constant that a model can infer or hold fixed.
+
+    Attributes:
+        name: as the field writes it; the key in study files and in results.
+        unit: physical unit of value and prior, empty for a pure number.
+        nominal: value when fixed, and the truth of a simulation [unit].
+        prior: default prior [unit].
+        free: whether it is inferred unless a study says otherwise.
+        per: name of the plate that has one value a member ("event"), None for a single value.
+        description: one line for people.
+        larndsim_key: its name in larnd-sim's detector file, None if it has none.
+    """
+
+    name: str = eqx.field(static=True)
+    unit: str = eqx.field(static=True)
+    nominal: float
+    prior: dist.Distribution
+    free: bool = eqx.field(static=True, default=True)
+    per: str | None = eqx.field(static=True, default=None)
+    description: str = eqx.field(static=True, default="")
+    larndsim_key: str | None = eqx.field(static=True, default=None)
+
+    @property
+    def default(self) -> Prior:
+        """What a study gets that does not mention the parameter."""
+        return self.prior if self.free else self.nominal
+
+
+def draw(
+    parameters: Iterable[Parameter], priors: Mapping[str, Prior], sizes: Mapping[str, int] | None = None
+) -> dict[str, Float[Array, "..."] | float]:
+    """Values of all parameters, to be called inside a NumPyro model.
+
+    Args:
+        parameters: what the model knows.
+        priors: a distribution to draw from or a number to hold, by name; a parameter that is not named has its default.
+        sizes: members of each plate, for parameters with one value a member.
+
+    Returns:
+        A scalar a parameter, or a vector with one value a member of its plate.
+    """
+    parameters = tuple(parameters)
+    require_known(priors, [parameter.name for parameter in parameters], "priors")
+    return {p.name: draw_one(p, priors.get(p.name, p.default), sizes or {}) for p in parameters}
+
+
+def draw_one(parameter: Parameter, prior: Prior, sizes: Mapping[str, int]) -> Float[Array, "..."] | float:
+    """Value of one parameter inside a NumPyro model: a sample site if `prior` is a distribution, else the number itself."""
+    free = isinstance(prior, dist.Distribution)
+    if parameter.per is None:
+        return numpyro.sample(parameter.name, prior) if free else prior
+    size = sizes[parameter.per]
+    if not free:
+        return jnp.broadcast_to(jnp.asarray(prior, dtype=float), (size,))
+    with numpyro.plate(parameter.per, size):
+        return numpyro.sample(parameter.name, prior)
+
+
+def units(parameters: Iterable[Parameter]) -> dict[str, str]:
+    """Unit of each parameter by name."""
+    return {parameter.name: parameter.unit for parameter in parameters}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a mistyped name: the nearest known one, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or [
+        other for other in known if other.lower() == name.lower()
+    ]
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"expected one of {', '.join(known)}" if known else "none is expected here"
+
+
+def require_known(names: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Refuse a name that no parameter has."""
+    for name in names:
+        if name not in known:
+            raise InputError(f"{where}: {name!r} is not a parameter of this model; {nearest(name, known)}")
+
+
+def priors_from_toml(parameters: Iterable[Parameter], table: Mapping[str, object], where: str) -> dict[str, Prior]:
+    """Prior or fixed number of every parameter of a model.
+
+    Args:
+        parameters: what the model knows.
+        table: the study's [parameters]: "free", "fixed", a number, or {Distribution = arguments}, by name.
+        where: file and table, for errors.
+    """
+    by_name = {parameter.name: parameter for parameter in parameters}
+    require_known(table, list(by_name), where)
+    words = {"free": lambda p: p.prior, "fixed": lambda p: p.nominal}
+    priors = {name: parameter.default for name, parameter in by_name.items()}
+    for name, value in table.items():
+        if isinstance(value, str) and value in words:
+            priors[name] = words[value](by_name[name])
+        else:
+            priors[name] = prior_from_toml(value, f"{where} {name}")
+    return priors
+
+
+def prior_from_toml(value: object, where: str) -> Prior:
+    """A prior as a study writes it: a number, or one distribution of `numpyro.distributions` with its arguments.
+
+    Args:
+        value: 0.5, {Uniform = [0.04, 0.07]} or {Normal = {loc = 0.5, scale = 0.1}}.
+        where: file, table and key, for errors.
+
+    Raises:
+        InputError: unknown distribution, wrong arguments, or a support that is empty or not one real number.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return finite(value, where)
+    if not isinstance(value, dict) or len(value) != 1:
+        raise InputError(
+            f"{where}: expected a number, 'free', 'fixed' or one distribution such as {{Uniform = [0, 1]}}, got {value!r}"
+        )
+    ((name, arguments),) = value.items()
+    kind = distribution_type(name, where)
+    return build_prior(name, kind, named_arguments(name, kind, arguments, where), where)
+
+
+def finite(value: object, where: str) -> float:
+    """A finite number, or an error that says what stands there."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where}: expected a finite number, got {value!r}")
+    return float(value)
+
+
+def distribution_type(name: str, where: str) -> type:
+    """The distribution of a name, from `numpyro.distributions`."""
+    modules_and_bases = {"biject_to", "constraints", "kl_divergence", "transforms", "Distribution"}
+    known = set(dist.__all__) - modules_and_bases
+    if name not in known:
+        raise InputError(f"{where}: numpyro.distributions has no {name!r}; {hint_distribution(name, known)}")
+    return getattr(dist, name)
+
+
+def hint_distribution(name: str, known: Iterable[str]) -> str:
+    """A hint for a mistyped distribution, with common examples where nothing is near."""
+    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)
+    match = [k for k in known if close and k.lower() == close[0]]
+    return (
+        f"did you mean {match[0]!r}?"
+        if match
+        else "expected a name such as Uniform, Normal, LogNormal or TruncatedNormal"
+    )
+
+
+def named_arguments(name: str, kind: type, arguments: object, where: str) -> dict[str, float]:
+    """Arguments of a distribution by name; every one must be given unless the distribution can do without it."""
+    accepted = {k: p for k, p in inspect.signature(kind).parameters.items() if k != "validate_args"}
+    needed = [k for k, p in accepted.items() if p.default is not None]
+    expected = f"{name} takes {', '.join(k if k in needed else f'[{k}]' for k in accepted)}"
+    if not isinstance(arguments, dict):
+        arguments = arguments if isinstance(arguments, list) else [arguments]
+        if not len(needed) <= len(arguments) <= len(accepted):
+            raise InputError(f"{where}: {expected}, got {len(arguments)} argument{'s' * (len(arguments) != 1)}")
+        arguments = dict(zip(accepted, arguments, strict=False))
+    for key in arguments:
+        if key not in accepted:
+            raise InputError(f"{where}: {expected}, not {key!r}")
+    for key in needed:
+        if key not in arguments:
+            raise InputError(f"{where}: {expected}, but {key!r} is missing")
+    return {key: finite(value, f"{where} {name} {key}") for key, value in arguments.items()}
+
+
+def build_prior(name: str, kind: type, arguments: dict[str, float], where: str) -> dist.Distribution:
+    """The distribution, once its arguments and its support have been checked."""
+    written = f"{name}({', '.join(f'{key}={value:g}' for key, value in arguments.items())})"
+    try:
+        kind(**arguments, validate_args=True)
+        prior = kind(**arguments)
+        support = prior.support
+        scalar = prior.batch_shape == prior.event_shape == () and not support.is_discrete
+    except (ValueError, TypeError, AttributeError, NotImplementedError, AssertionError, IndexError) as error:
+        raise InputError(f"{where}: {written} is not a distribution of one real number: {error}") from error
+    if not scalar or name == "Delta":
+        raise InputError(f"{where}: {written} is not a continuous prior of one number; write a number to hold it fixed")
+    low, high = getattr(support, "lower_bound", -math.inf), getattr(support, "upper_bound", math.inf)
+    if not low < high:
+        raise InputError(f"{where}: {written} has an empty support, its lower bound must be below its upper bound")
+    return prior
+
+
+def prior_to_toml(prior: dist.Distribution) -> str:
+    """How a study file writes a prior; the inverse of `prior_from_toml`."""
+    truncated = {"LeftTruncatedDistribution", "RightTruncatedDistribution", "TwoSidedTruncatedDistribution"}
+    name = type(prior).__name__
+    if name in truncated:
+        base = prior.base_dist
+        values = {"loc": base.loc, "scale": base.scale}
+        values |= {key: getattr(prior, key) for key in ("low", "high") if hasattr(prior, key)}
+        name = f"Truncated{type(base).__name__}"
+    else:
+        keys = [key for key in inspect.signature(type(prior)).parameters if key != "validate_args"]
+        values = {key: getattr(prior, key) for key in keys}
+    if name == type(prior).__name__:
+        return f"{{{name} = [{', '.join(number(value) for value in values.values())}]}}"
+    return f"{{{name} = {{{', '.join(f'{key} = {number(value)}' for key, value in values.items())}}}}}"
+
+
+def number(value: object) -> str:
+    """A number as TOML writes it, shortest form that reads back the same."""
+    return repr(float(value))
