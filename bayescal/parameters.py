@@ -18,6 +18,9 @@ from bayescal.errors import InputError
 Prior = dist.Distribution | float
 """A prior to draw from, or the number at which a parameter is held fixed."""
 
+Value = Float[Array, " member"] | Float[Array, ""] | float
+"""A parameter inside a model: one value, or a vector with one value a member of its plate."""
+
 
 class Parameter(eqx.Module):
     """One constant that a model can infer or hold fixed.
@@ -50,7 +53,7 @@ class Parameter(eqx.Module):
 
 def draw(
     parameters: Iterable[Parameter], priors: Mapping[str, Prior], sizes: Mapping[str, int] | None = None
-) -> dict[str, Float[Array, "..."] | float]:
+) -> dict[str, Value]:
     """Values of all parameters, to be called inside a NumPyro model.
 
     Args:
@@ -66,8 +69,8 @@ def draw(
     return {p.name: draw_one(p, priors.get(p.name, p.default), sizes or {}) for p in parameters}
 
 
-def draw_one(parameter: Parameter, prior: Prior, sizes: Mapping[str, int]) -> Float[Array, "..."] | float:
-    """Value of one parameter inside a NumPyro model: a sample site if `prior` is a distribution, else the number itself."""
+def draw_one(parameter: Parameter, prior: Prior, sizes: Mapping[str, int]) -> Value:
+    """Value of one parameter inside a NumPyro model: a sample site for a distribution, else the number itself."""
     free = isinstance(prior, dist.Distribution)
     if parameter.per is None:
         return numpyro.sample(parameter.name, prior) if free else prior
@@ -84,14 +87,12 @@ def units(parameters: Iterable[Parameter]) -> dict[str, str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped name: the nearest known one, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or [
-        other for other in known if other.lower() == name.lower()
-    ]
+    """A hint for a mistyped name: the nearest known one, or all known ones."""
+    by_lower_case = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
     if close:
-        return f"did you mean {close[0]!r}?"
-    return f"expected one of {', '.join(known)}" if known else "none is expected here"
+        return f"did you mean {by_lower_case[close[0]]!r}?"
+    return f"expected one of {', '.join(sorted(by_lower_case.values()))}" if by_lower_case else "none is expected here"
 
 
 def require_known(names: Iterable[str], known: Sequence[str], where: str) -> None:
@@ -135,7 +136,7 @@ def prior_from_toml(value: object, where: str) -> Prior:
         return finite(value, where)
     if not isinstance(value, dict) or len(value) != 1:
         raise InputError(
-            f"{where}: expected a number, 'free', 'fixed' or one distribution such as {{Uniform = [0, 1]}}, got {value!r}"
+            f"{where}: expected a number, 'free', 'fixed' or a distribution such as {{Uniform = [0, 1]}}, got {value!r}"
         )
     ((name, arguments),) = value.items()
     kind = distribution_type(name, where)
@@ -151,22 +152,12 @@ def finite(value: object, where: str) -> float:
 
 def distribution_type(name: str, where: str) -> type:
     """The distribution of a name, from `numpyro.distributions`."""
-    modules_and_bases = {"biject_to", "constraints", "kl_divergence", "transforms", "Distribution"}
-    known = set(dist.__all__) - modules_and_bases
+    known = set(dist.__all__) - {"biject_to", "constraints", "kl_divergence", "transforms", "Distribution"}
     if name not in known:
-        raise InputError(f"{where}: numpyro.distributions has no {name!r}; {hint_distribution(name, known)}")
+        common = {"Uniform", "Normal", "LogNormal", "TruncatedNormal", "HalfNormal", "Gamma", "Beta", "StudentT"}
+        close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], n=1, cutoff=0.5)
+        raise InputError(f"{where}: numpyro.distributions has no {name!r}; {nearest(name, known if close else common)}")
     return getattr(dist, name)
-
-
-def hint_distribution(name: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped distribution, with common examples where nothing is near."""
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)
-    match = [k for k in known if close and k.lower() == close[0]]
-    return (
-        f"did you mean {match[0]!r}?"
-        if match
-        else "expected a name such as Uniform, Normal, LogNormal or TruncatedNormal"
-    )
 
 
 def named_arguments(name: str, kind: type, arguments: object, where: str) -> dict[str, float]:
