@@ -1,0 +1,197 @@
+"""A study: which model, which data, which priors and how to sample, read from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from bayescal.errors import InputError
+from bayescal.model_files import ModelFile, load_model
+from bayescal.parameters import Prior, nearest, priors_from_toml, require_known
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def resolve(value: Any, info: ValidationInfo) -> Any:
+    """Paths of a study start at the study's folder."""
+    folder = (info.context or {}).get("folder")
+    if folder is None:
+        return value
+    if isinstance(value, Path):
+        return Path(folder) / value.expanduser()
+    if isinstance(value, list | tuple):
+        return type(value)(resolve(each, info) for each in value)
+    return value
+
+
+def resolve_name_or_path(value: str, info: ValidationInfo) -> str:
+    """A bare name stays; anything with `/` or a suffix is a path that starts at the study's folder."""
+    return str(resolve(Path(value), info)) if "/" in value or Path(value).suffix else value
+
+
+NameOrPath = Annotated[str, AfterValidator(resolve_name_or_path)]
+"""A shipped thing's bare name, or the path of a file of the user's own."""
+
+
+class Table(BaseModel):
+    """A table of a study file: no unknown keys, paths relative to the study's folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def resolve_paths(cls, value: Any, info: ValidationInfo) -> Any:
+        """Make every path absolute with respect to the study's folder."""
+        return resolve(value, info)
+
+
+class InputSettings(Table):
+    """The [inputs] of a study; a model file's `Settings` adds its keys, each a `Field` with a description."""
+
+
+class SamplerSettings(Table):
+    """The [sampler] of a study."""
+
+    method: Literal["nuts", "map", "laplace"] = Field("nuts", description="nuts, laplace or map")
+    chains: PositiveInt = Field(4, description="independent chains")
+    warmup: PositiveInt = Field(300, description="draws a chain to adapt, not kept")
+    draws: PositiveInt = Field(1000, description="draws a chain to keep")
+    target_accept: float = Field(0.8, gt=0, lt=1, description="acceptance that the step size aims at")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto, cpu or gpu; gpu never falls back to cpu")
+
+
+class Study(Table):
+    """A study as read from its file."""
+
+    model: str = Field(min_length=1)
+    data: Path | None = None
+    output: Path | None = None
+    seed: int = Field(1, ge=0)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    truth: dict[str, float | list[float]] = Field(default_factory=dict)
+    sampler: SamplerSettings = Field(default_factory=SamplerSettings)
+    _path: Path = PrivateAttr(Path("study.toml"))
+    _text: str = PrivateAttr("")
+
+    @property
+    def path(self) -> Path:
+        """File that the study was read from."""
+        return self._path
+
+    @property
+    def text(self) -> str:
+        """The file as it was read, for the provenance."""
+        return self._text
+
+    @property
+    def result_path(self) -> Path:
+        """Where the result goes: `output`, or the study's name with the ending .nc."""
+        return self.output or self._path.with_suffix(".nc")
+
+    def remember(self, path: Path, text: str) -> Self:
+        """Attach the file that it came from."""
+        self._path, self._text = path, text
+        return self
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study; nothing that it names is opened yet.
+
+    Raises:
+        InputError: missing or unreadable file, wrong TOML, unknown key, wrong type.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such study file; `bayescal init` writes one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the study cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+    return validate(Study, table, str(path), path.parent).remember(path, text)
+
+
+def validate(kind: type[T], table: Mapping[str, Any], where: str, folder: Path) -> T:
+    """A checked table of a study, or one sentence on its first fault."""
+    try:
+        return kind.model_validate(dict(table), context={"folder": folder})
+    except ValidationError as error:
+        raise InputError(first_fault(error, kind, where)) from error
+
+
+def first_fault(error: ValidationError, kind: type[BaseModel], where: str) -> str:
+    """One sentence: file, table and key, what was expected, what stands there."""
+    fault = error.errors()[0]
+    location = [str(part) for part in fault["loc"]]
+    table, key = location[:-1], location[-1] if location else ""
+    while table and table[0] in kind.model_fields and isinstance(kind.model_fields[table[0]].annotation, type):
+        inner = kind.model_fields[table[0]].annotation
+        if not issubclass(inner, BaseModel):
+            break
+        kind, where, table = inner, f"{where} [{table[0]}]", table[1:]
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key!r}; {nearest(key, kind.model_fields)}"
+    if fault["type"] == "missing":
+        return f"{where}: the key {key!r} is missing"
+    return f"{where}: {'.'.join([*table, key])}: {fault['msg']}, got {fault['input']!r}"
+
+
+def study_priors(study: Study, model: ModelFile) -> dict[str, Prior]:
+    """Prior, or fixed number, of every parameter of the model."""
+    return priors_from_toml(model.parameters, study.parameters, f"{study.path} [parameters]")
+
+
+def study_truth(study: Study, model: ModelFile) -> dict[str, float | list[float]]:
+    """Value of every parameter for a simulation: [truth], else the number it is fixed at, else nominal."""
+    require_known(study.truth, [parameter.name for parameter in model.parameters], f"{study.path} [truth]")
+    fixed = {name: value for name, value in study_priors(study, model).items() if isinstance(value, float)}
+    return {p.name: study.truth.get(p.name, fixed.get(p.name, p.nominal)) for p in model.parameters}
+
+
+def study_model(study: Study) -> ModelFile:
+    """The model file that a study names; a relative path starts at the study's folder."""
+    try:
+        return load_model(study.model, study.path.parent)
+    except InputError as error:
+        raise InputError(f"{study.path}: model: {error}") from error
+
+
+def load_inputs(study: Study, model: ModelFile, priors: Mapping[str, Prior]) -> Any:
+    """The model's inputs, read from the files that the study's [inputs] name."""
+    load, kind = model.hook("load"), model.hook("Settings")
+    settings = validate(kind, study.inputs, f"{study.path} [inputs]", study.path.parent)
+    return load(settings, dict(priors))
+
+
+def build(study: Study) -> tuple[ModelFile, Any, Any]:
+    """Everything that a study names, read and prepared.
+
+    Returns:
+        The model file, its inputs (with their plan), and the data, None if the study names no data.
+    """
+    model = study_model(study)
+    inputs = load_inputs(study, model, study_priors(study, model))
+    data = None if study.data is None else model.hook("read")(study.data, inputs)
+    return model, prepared(model, inputs, data), data
+
+
+def prepared(model: ModelFile, inputs: Any, data: Any = None) -> Any:
+    """The inputs with what the model can plan before the fit, where it plans at all."""
+    return model.hook("prepare")(inputs, data) if model.has("prepare") else inputs
