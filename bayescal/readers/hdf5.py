@@ -1,0 +1,116 @@
+"""Open and write HDF5 files, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescal.errors import InputError
+
+
+@contextmanager
+def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
+    """An HDF5 file to read from.
+
+    Raises:
+        InputError: if the file is missing, is of another kind, or is damaged (also while it is being read).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; check the path (relative to the study's folder in a study)")
+    try:
+        known = h5py.is_hdf5(path)
+        with h5py.File(path, "r") as file:
+            yield file
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it; check the file's owner and mode") from error
+    except OSError as error:
+        if not known:
+            raise InputError(
+                f"{path}: this is not an HDF5 file; give a file written by edep-sim or bayescal"
+            ) from error
+        raise InputError(f"{path}: the HDF5 file is truncated or damaged; copy or make it again ({error})") from error
+
+
+@contextmanager
+def write_hdf5(path: Path | str) -> Iterator[h5py.File]:
+    """A new HDF5 file that appears under its name only when it is complete.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with h5py.File(partial, "w") as file:
+            yield file
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: cannot be written; choose a file in a folder that exists and is yours ({error})"
+        ) from error
+
+
+def read_table(file: h5py.File, name: str, columns: Iterable[str]) -> dict[str, NDArray]:
+    """Columns of a compound dataset with at least one row.
+
+    Args:
+        file: an open file.
+        name: name of the dataset.
+        columns: names of the columns to read.
+    """
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(f"{file.filename}: dataset `{name}` is missing, the file has {_listed(file)}")
+    present = dataset.dtype.names or ()
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise InputError(f"{file.filename}: `{name}` lacks the column {_listed(missing)}, it has {_listed(present)}")
+    if dataset.shape[0] == 0:
+        raise InputError(f"{file.filename}: `{name}` has no rows; give a file with at least one")
+    rows = dataset[()]
+    return {column: rows[column] for column in columns}
+
+
+def require_finite(where: str, columns: Mapping[str, NDArray]) -> None:
+    """Refuse NaN and infinities, naming the first row that has one.
+
+    Args:
+        where: file and dataset, for the message.
+        columns: arrays by column name.
+    """
+    for name, values in columns.items():
+        bad = ~np.isfinite(values)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{where}: `{name}` must be finite, row {row} is {values[row]}; mend or leave out that row"
+            )
+
+
+def require_not_negative(where: str, columns: Mapping[str, NDArray]) -> None:
+    """Refuse negative values, naming the first row that has one.
+
+    Args:
+        where: file and dataset, for the message.
+        columns: arrays by column name.
+    """
+    for name, values in columns.items():
+        bad = values < 0
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{where}: `{name}` must not be negative, row {row} is {values[row]}; mend or leave out that row"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names in quotes, separated by commas."""
+    return ", ".join(f"`{name}`" for name in names) or "nothing"
