@@ -1,0 +1,212 @@
+"""The log-density of a NumPyro model as a function of one flat, unconstrained vector.
+
+`inputs` and `data` are arguments of every compiled program, never constants in it: they may be tens of megabytes,
+and other values of the same shapes run without compiling again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.infer.util import constrain_fn, potential_energy
+
+from bayescal.errors import InputError
+
+Model = Callable[[Any, Any], Any]
+Values = dict[str, Any]
+
+
+class Programs(NamedTuple):
+    """The compiled functions, shared by all potentials of one model.
+
+    Each takes inputs and data after its own argument; `energy` is not compiled, for use inside other programs.
+    """
+
+    energy: Callable
+    value: Callable
+    value_and_grad: Callable
+    constrain: Callable
+    unconstrain: Callable
+    prior: Callable
+
+
+class Evaluations:
+    """Counts what a fit spends: values and gradients of the log-density."""
+
+    def __init__(self) -> None:
+        self.values = 0
+        self.gradients = 0
+
+
+class Potential:
+    """Minus the log-density of the latent sites, in the unconstrained space; the Jacobian is included.
+
+    Attributes:
+        names: the latent sites, in alphabetical order, as in the flat vector.
+        labels: one label a component of the flat vector: `kb`, `event_time[0]`, `event_time[1]`, ...
+        size: length of the flat vector.
+        inputs, data: arguments of the model, on the device.
+        evaluations: what was spent so far, shared with the potentials made by `with_inputs`.
+        programs: the compiled functions.
+    """
+
+    def __init__(self, model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> None:
+        self.inputs, self.data = _on_device(inputs, "inputs"), _on_device(data, "data")
+        draw = _prior_draw(model)
+        template = jax.eval_shape(draw, key, self.inputs, self.data)
+        if not template:
+            raise InputError("the model has no free parameter: give at least one a prior")
+        self.names = tuple(template)
+        self.labels = tuple(label for name in template for label in labels(name, template[name].shape))
+        self.size = len(self.labels)
+        self.programs = _compile(model, template)
+        self.evaluations = Evaluations()
+
+    def with_inputs(self, inputs: Any) -> Potential:
+        """The potential of other inputs; where their shapes are the same, nothing is compiled again."""
+        other = object.__new__(Potential)
+        other.__dict__.update(self.__dict__)
+        other.inputs = _like(_on_device(inputs, "inputs"), self.inputs)
+        return other
+
+    def value(self, x: Float[Array, " d"] | np.ndarray) -> float:
+        """The potential at x."""
+        self.evaluations.values += 1
+        return float(self.programs.value(jnp.asarray(x), self.inputs, self.data))
+
+    def value_and_grad(self, x: Float[Array, " d"] | np.ndarray) -> tuple[float, np.ndarray]:
+        """The potential at x and its gradient."""
+        self.evaluations.gradients += 1
+        value, gradient = self.programs.value_and_grad(jnp.asarray(x), self.inputs, self.data)
+        return float(value), np.asarray(gradient)
+
+    def constrain(self, x: Float[Array, "*batch d"] | np.ndarray) -> dict[str, np.ndarray]:
+        """Physical values of flat vectors, deterministic sites included; leading axes are kept."""
+        x = jnp.asarray(x)
+        rows = self.programs.constrain(x.reshape(-1, x.shape[-1]), self.inputs, self.data)
+        return {name: np.asarray(value).reshape((*x.shape[:-1], *value.shape[1:])) for name, value in rows.items()}
+
+    def unconstrain(self, values: Values, default: Float[Array, " d"] | np.ndarray) -> np.ndarray:
+        """The flat vector of physical values; names that are missing are taken from the vector `default`."""
+        unknown = sorted(set(values) - set(self.names))
+        if unknown:
+            raise InputError(f"start names {', '.join(unknown)}, but the free parameters are {', '.join(self.names)}")
+        complete = {name: value for name, value in self.constrain(default).items() if name in self.names}
+        for name, value in values.items():
+            complete[name] = np.broadcast_to(np.asarray(value, float), complete[name].shape)
+        x = np.asarray(self.programs.unconstrain(complete, self.inputs, self.data))
+        if not np.isfinite(x).all():
+            raise InputError(
+                f"the start value of {self.labels[np.argmin(np.isfinite(x))]} is outside its prior's support"
+            )
+        return x
+
+    def sample_prior(self, key: PRNGKeyArray, n: int) -> np.ndarray:
+        """Draws of the prior as flat vectors [n, d]."""
+        return np.asarray(self.programs.prior(jax.random.split(key, n), self.inputs, self.data))
+
+
+def prior_potential(model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> Potential:
+    """The potential of the priors alone: observed sites and factors are hidden."""
+    return Potential(handlers.block(model, hide_fn=_is_observed), inputs, data, key)
+
+
+def hessian(potential: Potential, x: np.ndarray, basis: np.ndarray, step: float = 0.05) -> np.ndarray:
+    """Second derivatives at x by central differences of the gradient, 2d gradients.
+
+    Args:
+        potential: what is differentiated; reverse mode alone is used.
+        x: where [d].
+        basis: columns are the directions of the differences [d, d]; best are those in which the potential curves by
+            one, such as a Cholesky factor of a guessed covariance.
+        step: of the differences, in units of the columns; small enough that the cubic terms cancel to `step` squared.
+
+    Returns:
+        The symmetric matrix in x [d, d].
+    """
+    rows = [
+        (potential.value_and_grad(x + step * column)[1] - potential.value_and_grad(x - step * column)[1]) / (2.0 * step)
+        for column in basis.T
+    ]
+    curvature = np.asarray(rows) @ basis
+    inverse = np.linalg.inv(basis)
+    return inverse.T @ (0.5 * (curvature + curvature.T)) @ inverse
+
+
+def labels(name: str, shape: tuple[int, ...]) -> list[str]:
+    """Labels of the components of an array: `kb`, or `shift[0]`, `shift[1]`, ..."""
+    return [name + (f"[{','.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)]
+
+
+def _compile(model: Model, template: Values) -> Programs:
+    zeros = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in template.items()}
+    unravel = ravel_pytree(zeros)[1]
+
+    def energy(x, inputs, data):
+        return potential_energy(model, (inputs, data), {}, unravel(x))
+
+    def constrain(x, inputs, data):
+        return jax.lax.map(
+            lambda row: constrain_fn(model, (inputs, data), {}, unravel(row), return_deterministic=True), x
+        )
+
+    def unconstrain(values, inputs, data):
+        return ravel_pytree(_unconstrained(handlers.substitute(model, data=values), inputs, data))[0]
+
+    def prior(keys, inputs, data):
+        return jax.lax.map(lambda key: ravel_pytree(_prior_draw(model)(key, inputs, data))[0], keys)
+
+    gradient = jax.jit(jax.value_and_grad(energy))
+    return Programs(energy, jax.jit(energy), gradient, jax.jit(constrain), jax.jit(unconstrain), jax.jit(prior))
+
+
+def _prior_draw(model: Model) -> Callable[[PRNGKeyArray, Any, Any], Values]:
+    """A function that draws the latent sites, unconstrained; what only observed sites need is compiled away."""
+
+    def draw(key, inputs, data):
+        return _unconstrained(handlers.seed(model, key), inputs, data)
+
+    return draw
+
+
+def _unconstrained(model: Model, inputs: Any, data: Any) -> Values:
+    """The unconstrained values of the latent sites in one run of the model, in alphabetical order."""
+    trace = handlers.trace(model).get_trace(inputs, data)
+    latent = {name: site for name, site in sorted(trace.items()) if site["type"] == "sample" and not _is_observed(site)}
+    discrete = [name for name, site in latent.items() if site["fn"].support.is_discrete]
+    if discrete:
+        raise InputError(
+            f"{', '.join(discrete)} has a discrete prior: sum over it inside the model, only real ones are fitted"
+        )
+    return {name: biject_to(site["fn"].support).inv(site["value"]) for name, site in latent.items()}
+
+
+def _is_observed(site: dict) -> bool:
+    return site["type"] == "sample" and site["is_observed"]
+
+
+def _on_device(tree: Any, what: str) -> Any:
+    try:
+        return jax.tree.map(jax.device_put, tree)
+    except TypeError as error:
+        raise InputError(f"{what} of a model must be a pytree of arrays and numbers: {error}") from error
+
+
+def _like(tree: Any, reference: Any) -> Any:
+    """The tree with the types of the reference's leaves, so that nothing is compiled again for them."""
+    if jax.tree.structure(tree) != jax.tree.structure(reference):
+        return tree
+    return jax.tree.map(lambda leaf, like: leaf if leaf.aval == like.aval else _cast(leaf, like), tree, reference)
+
+
+def _cast(leaf: Array, like: Array) -> Array:
+    return jax.device_put(leaf.item()) if like.weak_type and leaf.ndim == 0 else jnp.asarray(leaf, like.dtype)
