@@ -12,7 +12,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     PrivateAttr,
     ValidationError,
     ValidationInfo,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from bayescal.errors import InputError
+from bayescal.inference.settings import FitSettings
 from bayescal.model_files import ModelFile, load_model
 from bayescal.parameters import Prior, nearest, priors_from_toml, require_known
 
@@ -63,15 +63,15 @@ class InputSettings(Table):
     """The [inputs] of a study; a model file's `Settings` adds its keys, each a `Field` with a description."""
 
 
-class SamplerSettings(Table):
-    """The [sampler] of a study."""
+class SamplerSettings(FitSettings):
+    """The [sampler] of a study: what a fit can be told, and the device it runs on."""
 
-    method: Literal["nuts", "map", "laplace"] = Field("nuts", description="nuts, laplace or map")
-    chains: PositiveInt = Field(4, description="independent chains")
-    warmup: PositiveInt = Field(300, description="draws a chain to adapt, not kept")
-    draws: PositiveInt = Field(1000, description="draws a chain to keep")
-    target_accept: float = Field(0.8, gt=0, lt=1, description="acceptance that the step size aims at")
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto, cpu or gpu; gpu never falls back to cpu")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto, cpu or gpu; gpu never falls back to cpu.")
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """The same without the device."""
+        return FitSettings(**self.model_dump(exclude={"device"}))
 
 
 class Study(Table):
