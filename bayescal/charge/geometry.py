@@ -29,7 +29,9 @@ class PixelGeometry(eqx.Module):
     def __check_init__(self) -> None:
         """Refuse planes without extent."""
         if self.pitch_cm <= 0 or self.n_x < 1 or self.n_y < 1:
-            raise ValueError(f"a pixel plane needs a positive pitch and pixels, got {self.pitch_cm} cm, {self.n_x} x {self.n_y}")
+            raise ValueError(
+                f"a pixel plane needs a positive pitch and pixels, got {self.pitch_cm} cm, {self.n_x} x {self.n_y}"
+            )
         if len(self.anode_z_cm) != len(self.cathode_z_cm) or not self.anode_z_cm:
             raise ValueError("anode_z_cm and cathode_z_cm need one value a plane each")
 

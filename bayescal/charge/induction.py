@@ -1,0 +1,166 @@
+"""Current that a drifting charge induces on the pixel that collects it, as a cumulative pulse in time.
+
+The response is the parametrisation of early larnd-sim (carried on by its successors, without a paper). A point charge that
+lands at (|dx|, |dy|) from its pixel's centre and drifts for t_d is collected at T - X, with T = t_d - response_advance + s and
+X exponential of mean b (fraction a) or c (fraction 1 - a); longitudinal diffusion adds a normal spread.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.special import _INV_SQRT_2PI, _SQRT_HALF, erfcx_positive
+
+Real = Float[Array, "..."]
+
+A_FAST = (1.060, -0.909, -0.909, 5.856, 0.207, 0.207)
+"""Fraction of the fast component against landing place: 1, x, y, xy, x^2, y^2 in cm (larnd-sim)."""
+B_FAST_US = (0.679, -1.083, -1.083, 8.772, -5.521, -5.521)
+"""Mean of the fast component [us], same polynomial (larnd-sim)."""
+C_SLOW_US = (2.644, -9.174, -9.174, 13.483, 45.887, 45.887)
+"""Mean of the slow component [us], same polynomial (larnd-sim)."""
+START_US = (2.948, -2.705, -2.705, 4.825, 20.814, 20.814)
+"""End of the collection after t_d - response_advance [us], same polynomial (larnd-sim)."""
+RESPONSE_ADVANCE_US = 5.1
+"""Constant by which the parametrised collection precedes the drift time [us] (larnd-sim-jax: its 51 samples of 0.1 us)."""
+
+_CAP_SOFTNESS = 1e-5
+
+
+def polynomial(coefficients: tuple[float, ...], terms: Float[Array, "... 6"]) -> Real:
+    """Value of a landing-place polynomial for the terms 1, x, y, xy, x^2, y^2."""
+    return terms @ jnp.asarray(coefficients)
+
+
+def fast_fraction(terms: Float[Array, "... 6"]) -> Real:
+    """Fraction of the fast component, kept below 1 without a kink (moves no ADC value by more than 0.003 counts)."""
+    excess = polynomial(A_FAST, terms) - 1
+    return 1 + 0.5 * (excess - jnp.sqrt(excess**2 + _CAP_SOFTNESS))
+
+
+class Pulse(eqx.Module):
+    """Time structure of charges on their way to a pixel.
+
+    Attributes:
+        end_us: end of the rising current, T [us].
+        width_us: normal spread in time [us].
+        fraction: fraction of the fast component.
+        fast_us, slow_us: means of the two exponential components [us].
+        drift_us: arrival at the anode plane [us], on the same clock as `end_us`.
+    """
+
+    end_us: Real
+    width_us: Real
+    fraction: Real
+    fast_us: Real
+    slow_us: Real
+    drift_us: Real
+
+    def on_clock(self, origin_us: Real, dtype: jnp.dtype) -> Pulse:
+        """The same pulse with times counted from an origin; subtract in float64, then round to `dtype`."""
+        shifted = (
+            self.end_us - origin_us,
+            self.width_us,
+            self.fraction,
+            self.fast_us,
+            self.slow_us,
+            self.drift_us - origin_us,
+        )
+        return Pulse(*(value.astype(dtype) for value in shifted))
+
+
+class ParametrisedResponse(eqx.Module):
+    """The parametrised response with its full exponential tails."""
+
+    def collected(self, time_us: Real, pulse: Pulse) -> Real:
+        """Fraction of a charge that its pixel has collected by a time."""
+        return two_component_cdf(time_us - pulse.end_us, pulse.width_us, pulse.fraction, pulse.fast_us, pulse.slow_us)
+
+
+class TruncatedResponse(eqx.Module):
+    """The response as larnd-sim-jax computes it, for comparison with its output only.
+
+    Each component is cut to the `samples` ticks before the drift time and scaled so that the inner samples sum to one.
+    Its edges move in whole ticks, so that it is not differentiable in anything that changes the drift time.
+    """
+
+    samples: int = eqx.field(static=True, default=51)
+    tick_us: float = eqx.field(static=True, default=0.1)
+
+    def collected(self, time_us: Real, pulse: Pulse) -> Real:
+        """Fraction of a charge that its pixel has collected by a time; the clock's origin must be a whole tick."""
+        tick = jnp.floor(pulse.drift_us / self.tick_us + 0.5)
+        start = self.tick_us * (tick - self.samples - 0.5)
+        stop = start + self.samples * self.tick_us
+        time_us = jnp.clip(time_us, start, stop)
+
+        def component(mean_us: Real) -> Real:
+            def cdf(t: Real) -> Real:
+                return two_component_cdf(t - pulse.end_us, pulse.width_us, jnp.ones_like(mean_us), mean_us, mean_us)
+
+            inner = cdf(stop - self.tick_us) - cdf(start + self.tick_us)
+            return (cdf(time_us) - cdf(start)) / inner
+
+        return pulse.fraction * component(pulse.fast_us) + (1 - pulse.fraction) * component(pulse.slow_us)
+
+
+Response = ParametrisedResponse | TruncatedResponse
+
+
+def _tail(time_us: Real, width_us: Real, mean_us: Real) -> Real:
+    """exp(t/w + sigma^2/(2 w^2)) Phi(-t/sigma - sigma/w): what an exponential rise adds to the normal step.
+
+    Written with erfcx where the argument of Phi is negative and with Phi = 1 - Phi elsewhere, so that no exponent is positive.
+    """
+    u = time_us / width_us
+    ratio = width_us / mean_us
+    v = u + ratio
+    near = 0.5 * jnp.exp(-0.5 * u * u) * erfcx_positive(jnp.abs(v) * _SQRT_HALF)
+    far = jnp.exp(jnp.minimum(ratio * (u + 0.5 * ratio), 0.0))
+    return jnp.where(v > 0, near, far - near)
+
+
+@jax.custom_jvp
+def two_component_cdf(time_us: Real, width_us: Real, fraction: Real, fast_us: Real, slow_us: Real) -> Real:
+    """Cumulative distribution of N(0, width^2) - X with X a mixture of two exponentials.
+
+    Args:
+        time_us: time after the end of the rising current [us].
+        width_us: normal spread [us].
+        fraction: weight of the component of mean `fast_us`; the other has mean `slow_us` [us].
+    """
+    return _cdf_parts(time_us, width_us, fraction, fast_us, slow_us)[0]
+
+
+def _cdf_parts(time_us: Real, width_us: Real, fraction: Real, fast_us: Real, slow_us: Real) -> tuple[Real, Real, Real]:
+    u = time_us / width_us
+    tail = 0.5 * jnp.exp(-0.5 * u * u) * erfcx_positive(jnp.abs(u) * _SQRT_HALF)
+    fast = _tail(time_us, width_us, fast_us)
+    slow = _tail(time_us, width_us, slow_us)
+    return jnp.where(u > 0, 1 - tail, tail) + fraction * fast + (1 - fraction) * slow, fast, slow
+
+
+@two_component_cdf.defjvp
+def _two_component_cdf_jvp(primals, tangents):
+    """The derivatives follow from d tail / dt = tail / w - phi(t / sigma) / sigma."""
+    time, width, fraction, mean_fast, mean_slow = primals
+    d_time, d_width, d_fraction, d_fast, d_slow = tangents
+    value, fast, slow = _cdf_parts(*primals)
+    u = time / width
+    phi = _INV_SQRT_2PI * jnp.exp(-0.5 * u * u)
+
+    def per_width(tail: Real, mean: Real) -> Real:
+        return tail * width / mean**2 - phi / mean
+
+    def per_mean(tail: Real, mean: Real) -> Real:
+        return (phi * width - tail * (time + width**2 / mean)) / mean**2
+
+    rest = 1 - fraction
+    tangent = (fraction * fast / mean_fast + rest * slow / mean_slow) * d_time
+    tangent += (fraction * per_width(fast, mean_fast) + rest * per_width(slow, mean_slow)) * d_width
+    tangent += (fast - slow) * d_fraction
+    tangent += fraction * per_mean(fast, mean_fast) * d_fast + rest * per_mean(slow, mean_slow) * d_slow
+    return value, tangent

@@ -1,0 +1,99 @@
+"""The expectation of a charge simulator: what a pixel has collected by a given time, computed on request."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import NDArray
+
+from bayescal.charge.induction import Pulse, Response
+
+_CHUNK = 4096
+
+
+class Request(eqx.Module):
+    """Which charges contribute to which rows of times.
+
+    Attributes:
+        pair: charge of each entry; entries are sorted by row.
+        row: row of times to which it contributes.
+    """
+
+    pair: Int[NDArray, " entry"]
+    row: Int[NDArray, " entry"]
+
+
+class PixelSignals(eqx.Module):
+    """Charges on their way to pixels.
+
+    Attributes:
+        charge_e: charge of each pair of step and cell [e-].
+        pulse: its time structure.
+        row: pixel row that collects it.
+        response: how induction spreads its collection in time.
+        n_rows: number of pixel rows (static).
+    """
+
+    charge_e: Float[Array, " pair"]
+    pulse: Pulse
+    row: Int[Array, " pair"]
+    response: Response
+    n_rows: int = eqx.field(static=True)
+
+    def total_e(self) -> Float[Array, " row"]:
+        """Charge that each pixel collects in the end [e-]."""
+        return jax.ops.segment_sum(self.charge_e, self.row, self.n_rows, indices_are_sorted=True)
+
+    def collected(
+        self,
+        request: Request,
+        origin_us: Float[Array, " request_row"],
+        time_us: Float[Array, "request_row time"],
+    ) -> Float[Array, "request_row time"]:
+        """Charge collected since the start of time [e-].
+
+        Args:
+            request: the entries; padding entries name a row without charge.
+            origin_us: origin of each row's clock [us]; float64.
+            time_us: times on these clocks [us]; their precision is that of the result.
+        """
+        dtype = time_us.dtype
+        charge = self.charge_e.astype(dtype)
+
+        @jax.checkpoint
+        def add(collected: Array, chunk: Request) -> tuple[Array, None]:
+            pulse = jax.tree.map(lambda values: values[chunk.pair], self.pulse)
+            pulse = pulse.on_clock(origin_us[chunk.row], dtype)
+            pulse = jax.tree.map(lambda values: values[:, None], pulse)
+            fraction = self.response.collected(time_us[chunk.row], pulse)
+            return collected.at[chunk.row].add(charge[chunk.pair, None] * fraction, indices_are_sorted=True), None
+
+        return jax.lax.scan(add, jnp.zeros_like(time_us), _chunks(request))[0]
+
+
+def _chunks(request: Request) -> Request:
+    """The entries in equal chunks, so that memory does not grow with the input."""
+    n_entries = request.pair.shape[0]
+    n_chunks = -(-n_entries // _CHUNK)
+    size = -(-n_entries // n_chunks)
+    return jax.tree.map(lambda values: values.reshape(n_chunks, size), request)
+
+
+def request(pair: Int[NDArray, " entry"], row: Int[NDArray, " entry"], idle_pair: int, n_entries: int) -> Request:
+    """Pad entries to `n_entries` rounded up to whole chunks, with a pair that carries no charge.
+
+    Args:
+        pair, row: the entries, sorted by row.
+        idle_pair: a pair without charge.
+        n_entries: wanted number of entries, at least those given.
+    """
+    n_chunks = -(-n_entries // _CHUNK)
+    size = -(-n_entries // n_chunks) * n_chunks
+    padding = size - pair.size
+    return Request(
+        pair=np.concatenate([pair, np.full(padding, idle_pair, dtype=pair.dtype)]),
+        row=np.concatenate([row, np.full(padding, row[-1] if row.size else 0, dtype=row.dtype)]),
+    )
