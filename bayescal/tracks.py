@@ -38,7 +38,7 @@ _TRIES = 1000  # directions tried for a track before it is said not to fit
 
 
 class _Walk(NamedTuple):
-    """Steps of many tracks: track index, path before the step and length [cm], deposit [MeV], time of the middle [us]."""
+    """Steps of many tracks: track index, path before and length [cm], deposit [MeV], time of the middle [us]."""
 
     track: NDArray
     path_cm: NDArray

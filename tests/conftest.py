@@ -1,0 +1,49 @@
+"""Options and fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--shard i/n` runs the i-th of n parts of the chosen tests."""
+    parser.addoption("--shard", default="1/1", help="run part i of n: i/n, i from 1")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep every n-th of the tests that the marks have left."""
+    part, count = _shard(config)
+    dropped = [item for index, item in enumerate(items) if index % count != part - 1]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = items[part - 1 :: count]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A part without tests is a good one."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _shard(session.config)[1] > 1:
+        session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.fixture(scope="session")
+def peer_data() -> Path:
+    """Folder of the peers' input and reference files; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("BAYESCAL_PEER_DATA", ROOT / "../shared/data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"the peers' files are not at {folder}: set BAYESCAL_PEER_DATA")
+    return folder
+
+
+def _shard(config: pytest.Config) -> tuple[int, int]:
+    """Part and number of parts."""
+    text = config.getoption("--shard")
+    part, separator, count = text.partition("/")
+    if not (separator and part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
+        raise pytest.UsageError(f"--shard must be i/n with i from 1 to n, it is {text}")
+    return int(part), int(count)
