@@ -192,6 +192,20 @@ def build(study: Study) -> tuple[ModelFile, Any, Any]:
     return model, prepared(model, inputs, data), data
 
 
+def override(study: Study, seed: int | None = None, output: Path | None = None, **sampler: Any) -> Study:
+    """The study with what the command line says instead; None leaves it as it is.
+
+    Raises:
+        InputError: a value that the study's own key would not accept either.
+    """
+    chosen = {key: value for key, value in sampler.items() if value is not None}
+    merged = study.sampler.model_dump() | chosen
+    settings = validate(SamplerSettings, merged, "command line", study.path.parent)
+    changes = {"seed": seed, "output": output and Path(output).absolute()}
+    kept = {key: value for key, value in changes.items() if value is not None}
+    return study.model_copy(update={**kept, "sampler": settings})
+
+
 def prepared(model: ModelFile, inputs: Any, data: Any = None) -> Any:
     """The inputs with what the model can plan before the fit, where it plans at all."""
     return model.hook("prepare")(inputs, data) if model.has("prepare") else inputs

@@ -1,0 +1,103 @@
+"""What a fit will take: sizes, memory, seconds a gradient, time to expect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from bayescal.cli.display import duration, megabytes, show_table
+from bayescal.inference import FitSettings
+from bayescal.inference.potential import Potential
+from bayescal.model_files import ModelFile
+from bayescal.parameters import Parameter, Prior, prior_to_toml
+from bayescal.study import Study, study_priors
+
+GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems on the way
+STEPS_OF_TRAJECTORY = 5.0  # leapfrog steps a draw, whitened at the mode
+WARMUP = 50
+REPEATS = 5
+
+
+def show_check(study: Study, built: tuple[ModelFile, Any, Any], device: str) -> None:
+    """Print the tables of `bayescal check`."""
+    model, inputs, data = built
+    priors = study_priors(study, model)
+    show_table(f"Parameters of {model.name}", ("parameter", "prior or value", "unit"), parameter_rows(model, priors))
+    if model.has("describe"):
+        show_table("Inputs and data", ("quantity", "value"), model.hook("describe")(inputs, data).items())
+    if data is None:
+        show_table("Fit", ("quantity", "value"), [("data", f'{study.path} names none: add `data = "..."` to fit')])
+        return
+    potential = Potential(model.hook("model"), inputs, data, jax.random.key(study.seed))
+    show_table("Fit", ("quantity", "value"), fit_rows(potential, study.sampler.fit_settings, device))
+
+
+def parameter_rows(model: ModelFile, priors: dict[str, Prior]) -> Iterator[tuple[str, str, str]]:
+    """Each parameter with its prior, or with the value it is fixed at."""
+    return (row(parameter, priors[parameter.name]) for parameter in model.parameters)
+
+
+def row(parameter: Parameter, prior: Prior) -> tuple[str, str, str]:
+    """Name, prior or value, unit."""
+    shown = f"{prior:g} (fixed)" if isinstance(prior, float) else prior_to_toml(prior)
+    return parameter.name, shown, parameter.unit
+
+
+def fit_rows(potential: Potential, settings: FitSettings, device: str) -> Iterator[tuple[str, str]]:
+    """Memory, speed and expectation of the compiled gradient."""
+    x = potential.sample_prior(jax.random.key(1), 1)[0]
+    arguments = (jax.numpy.asarray(x), potential.inputs, potential.data)
+    start = time.monotonic()
+    program = potential.programs.value_and_grad.lower(*arguments).compile()
+    compile_time = time.monotonic() - start
+    seconds = seconds_a_call(program, arguments)
+    gradients = expected_gradients(settings, potential.size)
+    yield "device", device
+    yield "free parameters", str(potential.size)
+    yield "compile time of the gradient", duration(compile_time)
+    yield "memory of inputs and data", megabytes(total_bytes(arguments))
+    yield "working memory of a gradient", megabytes(working_bytes(program))
+    yield "a gradient of the log-density", duration(seconds)
+    yield f"gradients to expect ({settings.method})", f"about {gradients:,.0f}"
+    yield "time to expect", f"about {duration(gradients * seconds / parallel_chains(settings))}"
+
+
+def seconds_a_call(program: Any, arguments: tuple) -> float:
+    """Shortest time of a few calls."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.monotonic()
+        jax.block_until_ready(program(*arguments))
+        times.append(time.monotonic() - start)
+    return min(times)
+
+
+def total_bytes(tree: Any) -> int:
+    """Size of all arrays."""
+    return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
+
+
+def working_bytes(program: Any) -> float:
+    """Memory that the compiled program asks for beside its arguments; nan where the device does not tell."""
+    analysis = program.memory_analysis()
+    return float("nan") if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+
+
+def expected_gradients(settings: FitSettings, size: int) -> float:
+    """Rough number of gradients a method takes; importance weights cost half a gradient each."""
+    gradients = GRADIENTS_OF_MODE + 2 * size
+    if settings.method != "map":
+        gradients += settings.importance_draws / 2
+    if settings.method == "nuts":
+        warmup = WARMUP if settings.warmup is None else settings.warmup
+        gradients += settings.chains * (warmup + settings.draws) * STEPS_OF_TRAJECTORY
+    return gradients
+
+
+def parallel_chains(settings: FitSettings) -> int:
+    """Chains that run at the same time."""
+    return min(settings.chains, jax.device_count()) if settings.method == "nuts" else 1

@@ -1,0 +1,66 @@
+"""What the command line decides about the machine before JAX starts: device, chains in parallel, compilation cache."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import jax
+import platformdirs
+
+from bayescal.errors import DeviceError, InputError
+
+
+def use_device(device: str, chains: int = 1) -> str:
+    """Choose the device, and as many CPU devices as chains can run at once; turns on the compilation cache.
+
+    To be called before the first array is made.
+
+    Args:
+        device: "auto", "cpu" or "gpu".
+        chains: chains that should run in parallel on a CPU.
+
+    Returns:
+        JAX's name of the device in use.
+
+    Raises:
+        DeviceError: a GPU was asked for and JAX has none.
+    """
+    use_compilation_cache()
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # JAX runs already: the chains share the devices that it has
+            jax.config.update("jax_num_cpu_devices", max(1, min(chains, os.cpu_count() or 1)))
+    backend = jax.default_backend()
+    if device != "auto" and backend != device:
+        remedy = "install bayescal[cuda]" if device == "gpu" else "start a new process"
+        raise DeviceError(
+            f"device {device!r} was asked for, but JAX has only {backend!r}; {remedy} or use another device"
+        )
+    return str(jax.devices()[0])
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs on disk, so that the second run of a command starts at once."""
+    folder = os.environ.get("BAYESCAL_CACHE_DIR") or platformdirs.user_cache_dir("bayescal")
+    jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def require_writable(path: Path) -> Path:
+    """Refuse an output that cannot be written, before any work is done for it."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected the name of a file to write")
+    probe = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+        if path.exists():
+            path.open("r+b").close()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; choose another output") from error
+    return path
