@@ -137,8 +137,11 @@ def validate(kind: type[T], table: Mapping[str, Any], where: str, folder: Path) 
 
 
 def first_fault(error: ValidationError, kind: type[BaseModel], where: str) -> str:
-    """One sentence: file, table and key, what was expected, what stands there."""
-    fault = error.errors()[0]
+    """One sentence: file, table and key, what was expected, what stands there.
+
+    Unknown keys come first, since a mistyped key is missing under its right name, too.
+    """
+    fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     location = [str(part) for part in fault["loc"]]
     table, key = location[:-1], location[-1] if location else ""
     while table and table[0] in kind.model_fields and isinstance(kind.model_fields[table[0]].annotation, type):
