@@ -14,8 +14,10 @@ class Electronics(eqx.Module):
         threshold_e: discriminator threshold [e-].
         reset_noise_e: width of the charge offset left by a reset [e-].
         discard_reset_noise_e: the same after a discarded firing [e-].
-        uncorrelated_noise_e: noise added at each look at the charge [e-].
-        discriminator_noise_e: noise of the threshold at each look [e-].
+        uncorrelated_noise_e: noise of the digitised charge [e-].
+        discriminator_noise_e: noise of the threshold when the digitised charge is compared with it [e-].
+        watch_noise_e: noise of charge and threshold together at each watched tick [e-]; in DUNE larnd-sim the two above added
+            in quadrature.
         tick_us: clock period [us].
         hold_ticks: ticks between firing and digitisation.
         reset_ticks: ticks after digitisation whose charge the reset loses, beside the tick of the digitisation.
@@ -33,6 +35,7 @@ class Electronics(eqx.Module):
     discard_reset_noise_e: float = 900.0
     uncorrelated_noise_e: float = 500.0
     discriminator_noise_e: float = 650.0
+    watch_noise_e: float = 820.0609733428363
     tick_us: float = eqx.field(static=True, default=0.1)
     hold_ticks: int = eqx.field(static=True, default=18)
     reset_ticks: int = eqx.field(static=True, default=1)
@@ -80,4 +83,11 @@ def larnd_sim_jax() -> Electronics:
 
     Its charge offset after a discarded firing has the width of the uncorrelated noise.
     """
-    return Electronics(discriminator_noise_e=0.0, discard_reset_noise_e=500.0, busy_ticks=1, first_tick=0, n_ticks=2000)
+    return Electronics(
+        discriminator_noise_e=0.0,
+        watch_noise_e=0.0,
+        discard_reset_noise_e=500.0,
+        busy_ticks=1,
+        first_tick=0,
+        n_ticks=2000,
+    )

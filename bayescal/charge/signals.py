@@ -47,6 +47,24 @@ class PixelSignals(eqx.Module):
         """Charge that each pixel collects in the end [e-]."""
         return jax.ops.segment_sum(self.charge_e, self.row, self.n_rows, indices_are_sorted=True)
 
+    def waveform(self, first_tick: int, n_ticks: int, tick_us: float) -> Float[Array, "row tick"]:
+        """Charge collected by the end of consecutive ticks, in single precision [e-].
+
+        Tick k ends at (k + 1/2) `tick_us`: the ticks of the parametrised response are centred on their number.
+        """
+        weight = self.charge_e + 1e-6
+        late = jax.ops.segment_sum(weight * self.pulse.end_us, self.row, self.n_rows, indices_are_sorted=True)
+        total = jax.ops.segment_sum(weight, self.row, self.n_rows, indices_are_sorted=True)
+        origin = late / jnp.maximum(total, 1e-6)
+        time = (first_tick + 0.5 + jnp.arange(n_ticks)) * tick_us - origin[:, None]
+        n_pairs = self.charge_e.shape[0]
+        missing = request_size(n_pairs) - n_pairs
+        everyone = Request(
+            pair=jnp.pad(jnp.arange(n_pairs), (0, missing), constant_values=n_pairs - 1),
+            row=jnp.pad(self.row, (0, missing), constant_values=self.n_rows - 1),
+        )
+        return self.collected(everyone, origin, time.astype(jnp.float32))
+
     def collected(
         self,
         request: Request,
@@ -76,24 +94,26 @@ class PixelSignals(eqx.Module):
 
 def _chunks(request: Request) -> Request:
     """The entries in equal chunks, so that memory does not grow with the input."""
-    n_entries = request.pair.shape[0]
-    n_chunks = -(-n_entries // _CHUNK)
-    size = -(-n_entries // n_chunks)
-    return jax.tree.map(lambda values: values.reshape(n_chunks, size), request)
+    n_chunks = -(-request.pair.shape[0] // _CHUNK)
+    return jax.tree.map(lambda values: values.reshape(n_chunks, -1), request)
+
+
+def request_size(n_entries: int) -> int:
+    """Number of entries that fills whole chunks."""
+    n_chunks = max(1, -(-n_entries // _CHUNK))
+    return -(-n_entries // n_chunks) * n_chunks
 
 
 def request(pair: Int[NDArray, " entry"], row: Int[NDArray, " entry"], idle_pair: int, n_entries: int) -> Request:
-    """Pad entries to `n_entries` rounded up to whole chunks, with a pair that carries no charge.
+    """Pad entries with a pair that carries no charge.
 
     Args:
         pair, row: the entries, sorted by row.
         idle_pair: a pair without charge.
-        n_entries: wanted number of entries, at least those given.
+        n_entries: wanted number of entries, at least those given; rounded up to whole chunks.
     """
-    n_chunks = -(-n_entries // _CHUNK)
-    size = -(-n_entries // n_chunks) * n_chunks
-    padding = size - pair.size
+    padding = request_size(n_entries) - pair.size
     return Request(
-        pair=np.concatenate([pair, np.full(padding, idle_pair, dtype=pair.dtype)]),
-        row=np.concatenate([row, np.full(padding, row[-1] if row.size else 0, dtype=row.dtype)]),
+        pair=np.pad(pair, (0, padding), constant_values=idle_pair),
+        row=np.pad(row, (0, padding), constant_values=row[-1] if row.size else 0),
     )
