@@ -136,7 +136,7 @@ def _build(path: Path, kind: type, fields: Mapping[str, Any]) -> Any:
     known = kind.__dataclass_fields__
     unknown = [name for name in fields if name not in known]
     if unknown:
-        raise InputError(f"{path}: unknown key `{unknown[0]}`; a {kind.__name__} has {', '.join(known)}")
+        raise InputError(f"{path}: unknown key `{unknown[0]}`; the keys are {', '.join(known)}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     try:
         return kind(**values)

@@ -52,10 +52,12 @@ def write_hdf5(path: Path | str) -> Iterator[h5py.File]:
             yield file
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written; choose a file in a folder that exists and is yours ({error})"
         ) from error
+    finally:
+        if partial.exists():
+            partial.unlink()
 
 
 def read_table(file: h5py.File, name: str, columns: Iterable[str]) -> dict[str, NDArray]:
