@@ -7,7 +7,6 @@ and other values of the same shapes run without compiling again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
