@@ -149,8 +149,8 @@ def merge(parts: Sequence[Segments]) -> Segments:
 
 def _row_columns(segments: Segments) -> tuple[NDArray, ...]:
     """The columns of `from_rows`, one after another."""
-    return (
-        np.asarray(segments.event_id)[segments.event],
+    columns = (
+        segments.event_id[segments.event],
         segments.track_id,
         segments.pdg_id,
         segments.start_cm,
@@ -159,6 +159,7 @@ def _row_columns(segments: Segments) -> tuple[NDArray, ...]:
         segments.dedx_mev_per_cm,
         segments.time_us,
     )
+    return tuple(np.asarray(column) for column in columns)
 
 
 def _select_rows(segments: Segments, keep: NDArray) -> Segments:

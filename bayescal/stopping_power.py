@@ -135,7 +135,8 @@ def draw_loss(rng: np.random.Generator, kinetic_mev: NDArray, particle: Particle
     least = np.minimum(xi / _COLLISIONS, greatest)
     ratio = np.log(greatest / least)
     hard_mean = xi * (ratio - beta2 * (1 - least / greatest))
-    soft = rng.normal(kinetic_mev - left_mev - hard_mean, np.sqrt(xi * least * (1 - beta2 * least / greatest / 2)))
+    width = np.sqrt(xi * least * (1 - beta2 * least / greatest / 2))
+    soft = kinetic_mev - left_mev - hard_mean + width * rng.standard_normal(width.shape)
     kept, escaped = _draw_collisions(rng, xi, beta2, least, greatest)
     total = np.clip(soft + kept + escaped, 0, kinetic_mev)
     escaped = np.minimum(escaped, total)
@@ -152,8 +153,8 @@ def _draw_collisions(
     energy = 1 / ((1 - place) / least[owner] + place / greatest[owner])
     accepted = rng.uniform(size=owner.size) > beta2[owner] * energy / greatest[owner]
     escapes = energy > DELTA_CUT_MEV
-    sums = (np.bincount(owner, energy * accepted * side, minlength=xi.size) for side in (~escapes, escapes))
-    return tuple(sums)
+    below, above = (np.bincount(owner, energy * accepted * side, minlength=xi.size) for side in (~escapes, escapes))
+    return below, above
 
 
 def _scale_mev_cm2_per_g(beta2: ArrayLike) -> NDArray:

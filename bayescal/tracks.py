@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Key
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from bayescal.charge.geometry import PixelGeometry
 from bayescal.constants import ARGON_DENSITY_G_PER_CM3, SPEED_OF_LIGHT_CM_PER_US
@@ -195,13 +195,13 @@ def _placed(rng: np.random.Generator, geometry: PixelGeometry, particle: Particl
     n_tracks = walk.track.max() + 1
     total_cm = np.bincount(walk.track, walk.length_cm, minlength=n_tracks)
     origin_cm, direction = _place(rng, geometry, total_cm)
-    ends_cm = [
+    start_cm, end_cm = (
         origin_cm[walk.track] + direction[walk.track] * path_cm[:, None]
         for path_cm in (walk.path_cm, walk.path_cm + walk.length_cm)
-    ]
+    )
     code = np.full(walk.track.size, particle.pdg_id)
     deposit = (walk.energy_mev, walk.energy_mev / walk.length_cm, walk.time_us)
-    return from_rows(walk.track, (np.ones_like(code), code), tuple(ends_cm), deposit)
+    return from_rows(walk.track, (np.ones_like(code), code), (start_cm, end_cm), deposit)
 
 
 def _place(rng: np.random.Generator, geometry: PixelGeometry, length_cm: NDArray) -> tuple[NDArray, NDArray]:
@@ -226,13 +226,11 @@ def _place(rng: np.random.Generator, geometry: PixelGeometry, length_cm: NDArray
     return lower_cm - np.minimum(extent_cm, 0) + place * room_cm, direction
 
 
-def _volume(geometry: PixelGeometry, plane: ArrayLike) -> tuple[NDArray, NDArray]:
+def _volume(geometry: PixelGeometry, plane: NDArray) -> tuple[NDArray, NDArray]:
     """Lower and upper corners of the drift volumes of planes, shape (n, 3) [cm]."""
-    limits = [
-        [(*corner, geometry.drift_range_cm(index)[side]) for index in range(geometry.n_planes)]
-        for side, corner in enumerate((geometry.lower_cm, geometry.upper_cm))
-    ]
-    return tuple(np.array(corners)[plane] for corners in limits)
+    z_cm = np.array([geometry.drift_range_cm(index) for index in range(geometry.n_planes)])[plane]
+    lower, upper = (np.tile(corner, (plane.size, 1)) for corner in (geometry.lower_cm, geometry.upper_cm))
+    return np.column_stack([lower, z_cm[:, 0]]), np.column_stack([upper, z_cm[:, 1]])
 
 
 def _direction(rng: np.random.Generator, cosine: NDArray) -> NDArray:

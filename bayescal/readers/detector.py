@@ -192,7 +192,7 @@ def _electronics(path: Path, properties: Mapping[str, Any]) -> Electronics:
     if "time_interval" in properties:
         end_us = _number(path, "time_interval", properties["time_interval"][-1])
         values["n_ticks"] = round(end_us / Electronics().tick_us) - Electronics().first_tick
-    return Electronics(**values)
+    return _build(path, Electronics, values)
 
 
 def _number(path: Path, key: str, value: Any) -> float:

@@ -24,8 +24,8 @@ def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; check the path (relative to the study's folder in a study)")
+    known = h5py.is_hdf5(path)
     try:
-        known = h5py.is_hdf5(path)
         with h5py.File(path, "r") as file:
             yield file
     except PermissionError as error:
@@ -79,6 +79,14 @@ def read_table(file: h5py.File, name: str, columns: Iterable[str]) -> dict[str, 
         raise InputError(f"{file.filename}: `{name}` has no rows; give a file with at least one")
     rows = dataset[()]
     return {column: rows[column] for column in columns}
+
+
+def read_array(group: h5py.Group, name: str) -> NDArray:
+    """All of a dataset; a single number as an array without axes."""
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(f"{group.file.filename}: {group.name} lacks the dataset `{name}`, it has {_listed(group)}")
+    return np.asarray(dataset[()])
 
 
 def require_finite(where: str, columns: Mapping[str, NDArray]) -> None:

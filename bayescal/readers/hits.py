@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayescal.charge.electronics import Electronics
 from bayescal.charge.geometry import PixelGeometry
 from bayescal.errors import InputError
-from bayescal.readers.hdf5 import open_hdf5, read_table, require_finite, write_hdf5
+from bayescal.readers.hdf5 import open_hdf5, read_array, read_table, require_finite, write_hdf5
 
 FORMAT = "bayescal-hits"
 VERSION = 1
@@ -66,7 +66,8 @@ def from_rows(event_id: ArrayLike, pixel: ArrayLike, tick: ArrayLike, adc: Array
     """
     whole = [np.asarray(column, np.int64) for column in (event_id, pixel, tick)]
     order = np.lexsort(whole[::-1])
-    return Hits(*(column[order] for column in whole), np.asarray(adc, np.float64)[order], integer_adc)
+    names, numbers, ticks = (column[order] for column in whole)
+    return Hits(names, numbers, ticks, np.asarray(adc, np.float64)[order], integer_adc)
 
 
 def read_hits(path: Path | str) -> Hits:
@@ -96,7 +97,8 @@ def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file of hits was simulated with, by name; empty for real data."""
     with open_hdf5(path) as file:
         _check_format(file)
-        return {name: np.asarray(dataset[()]) for name, dataset in file.get("truth", {}).items()}
+        group = file.get("truth")
+        return {str(name): read_array(group, str(name)) for name in group} if isinstance(group, h5py.Group) else {}
 
 
 def write_hits(
@@ -122,10 +124,9 @@ def write_hits(
     with write_hdf5(path) as file:
         file.attrs.update(header)
         file["hits"] = _rows(hits)
-        group = file.create_group("truth") if truth else None
         for name, value in (truth or {}).items():
-            group[name] = np.asarray(value)
-            group[name].attrs["units"] = (units or {}).get(name, "")
+            dataset = file.create_dataset(f"truth/{name}", data=np.asarray(value))
+            dataset.attrs["units"] = (units or {}).get(name, "")
 
 
 def check_pixels(hits: Hits, geometry: PixelGeometry, path: Path | str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bayescal.errors import InputError
 from bayescal.readers.edepsim import EVENTS_PER_FILE
-from bayescal.readers.hdf5 import open_hdf5, require_finite
+from bayescal.readers.hdf5 import open_hdf5, read_array, require_finite
 from bayescal.readers.hits import Hits, from_rows
 
 MINIMUM_ADC = 80.9
@@ -75,9 +75,4 @@ def _events(file: h5py.File) -> Iterator[h5py.Group]:
 
 def _read_event(group: h5py.Group) -> list[NDArray]:
     """The columns of an event."""
-    missing = [name for name in _COLUMNS if name not in group]
-    if missing:
-        raise InputError(
-            f"{group.file.filename}: {group.name} lacks `{missing[0]}`; give an output file of larnd-sim-jax"
-        )
-    return [np.atleast_1d(group[name][()]) for name in _COLUMNS]
+    return [np.atleast_1d(read_array(group, name)) for name in _COLUMNS]

@@ -78,7 +78,7 @@ def test_another_layout(tmp_path: Path) -> None:
 
 def test_missing_column(tmp_path: Path) -> None:
     path = _write(tmp_path / "output.h5", eventID=[1], pixels=[2], ticks=[3])
-    with pytest.raises(InputError, match=r"output\.h5: /batch_0/event_0 lacks `adc`"):
+    with pytest.raises(InputError, match=r"output\.h5: /batch_0/event_0 lacks the dataset `adc`"):
         convert(path, PIXELS)
 
 
