@@ -1,0 +1,101 @@
+"""Whether the draws of a result can be used: one verdict, in words and as a number, and the checks behind it.
+
+Limits: R-hat and effective sample sizes from A. Vehtari et al., Bayesian Analysis 16 (2021) 667, section 4;
+E-BFMI from M. Betancourt, arXiv:1604.00695; no divergence from M. Betancourt, arXiv:1701.02434, section 6.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import arviz_stats
+import numpy as np
+
+from bayescal.diagnostics.contents import is_mode
+from bayescal.diagnostics.summary import Row, member_rows
+from bayescal.inference.result import Result
+
+RHAT_LIMIT = 1.01
+ESS_LIMIT = 400.0
+BFMI_LIMIT = 0.3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement: what is asked, what was found, whether it is met, and what to do if not."""
+
+    name: str
+    required: str
+    found: str
+    good: bool
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a result can be used, the sentence that says so, and the checks behind it."""
+
+    good: bool
+    sentence: str
+    checks: tuple[Check, ...] = ()
+
+
+def convergence(result: Result) -> Verdict:
+    """The verdict on a result; that of a mode is the verdict of its search, stored with it."""
+    if is_mode(result):
+        return Verdict(result.converged, result.verdict)
+    checks = sampling_checks(result)
+    failed = [check for check in checks if not check.good]
+    if failed:
+        problems = "; ".join(f"{check.name} {check.found} (required {check.required})" for check in failed)
+        return Verdict(False, f"The chains have not converged: {problems}. {failed[0].remedy}.", checks)
+    if not result.converged:
+        return Verdict(False, result.verdict, checks)
+    found = ", ".join(f"{check.name} {check.found}" for check in checks)
+    return Verdict(True, f"The chains have converged: {found}.", checks)
+
+
+def sampling_checks(result: Result) -> tuple[Check, ...]:
+    """The checks of a sampled result; those on the sampler's own records only where the result has these."""
+    rows = member_rows(result)
+    longer = "Draw longer chains, or start them from the mode with its curvature as metric"
+    checks = [
+        _check_worst(rows, "r_hat", "R-hat", f"below {RHAT_LIMIT}", lambda value: value < RHAT_LIMIT, longer),
+        _check_worst(rows, "ess_bulk", "bulk ESS", f"above {ESS_LIMIT:.0f}", lambda value: value > ESS_LIMIT, longer),
+        _check_worst(rows, "ess_tail", "tail ESS", f"above {ESS_LIMIT:.0f}", lambda value: value > ESS_LIMIT, longer),
+    ]
+    if "sample_stats" in result.data.children:
+        stats = result.data["sample_stats"]
+        checks += [_check_divergences(stats["diverging"].values)] if "diverging" in stats else []
+        checks += [_check_energy(result)] if "energy" in stats else []
+    return tuple(checks)
+
+
+def _check_worst(
+    rows: Sequence[Row], key: str, name: str, required: str, good: Callable[[float], bool], remedy: str
+) -> Check:
+    values = np.array([row[key] for row in rows], dtype=float)
+    if not np.isfinite(values).all():
+        stuck = str(rows[int(np.argmin(np.isfinite(values)))]["parameter"])
+        return Check(name, required, f"cannot be computed for {stuck}", False, f"See why {stuck} does not move")
+    index = int(values.argmax() if key == "r_hat" else values.argmin())
+    worst = float(values[index])
+    digits = 4 if key == "r_hat" else 0
+    words = "at most" if key == "r_hat" else "at least"
+    found = f"{words} {worst:.{digits}f} ({rows[index]['parameter']})"
+    return Check(name, required, found, good(worst), remedy)
+
+
+def _check_divergences(diverging: np.ndarray) -> Check:
+    count = int(diverging.sum())
+    remedy = "Raise target_accept, or write the model in less dependent parameters"
+    return Check("divergences", "0", f"{count} in {diverging.size} draws", count == 0, remedy)
+
+
+def _check_energy(result: Result) -> Check:
+    with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved has no energy spread
+        worst = float(arviz_stats.bfmi(result.data["sample_stats"].to_dataset())["energy"].min())
+    good = bool(worst > BFMI_LIMIT)
+    remedy = "The tails are hard to reach: write the model in less dependent parameters"
+    return Check("E-BFMI", f"above {BFMI_LIMIT}", f"at least {worst:.2f}", good, remedy)

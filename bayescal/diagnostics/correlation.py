@@ -1,0 +1,69 @@
+"""Correlations of the posterior: the matrix, and its strongest pairs in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayescal.diagnostics.contents import constant, curvature, is_mode, scalars
+from bayescal.errors import InputError
+from bayescal.inference.result import Result
+
+STRENGTHS = ((0.95, "nearly degenerate"), (0.7, "strong"), (0.4, "moderate"), (0.0, "weak"))
+
+
+def covariance(result: Result) -> xr.DataArray:
+    """Covariance of the scalar parameters [parameter, parameter_2], units as the parameters'.
+
+    From the draws, or from the curvature where the result is a mode.
+
+    Raises:
+        InputError: a mode without curvature, or draws that do not move.
+    """
+    components = scalars(result)
+    labels = [component.label for component in components]
+    if is_mode(result):
+        at_mode = curvature(result)
+        if at_mode is None:
+            raise InputError("the result is a mode without curvature; fit it again with method laplace")
+        return at_mode.sel(parameter=labels, parameter_2=labels)
+    stuck = [component.label for component in components if constant(component)]
+    if stuck:
+        raise InputError(f"the draws of {', '.join(stuck)} are all equal, they have no covariance; see the convergence")
+    draws = np.array([component.draws.ravel() for component in components])
+    coordinates = {"parameter": labels, "parameter_2": labels}
+    return xr.DataArray(np.atleast_2d(np.cov(draws)), coordinates, ("parameter", "parameter_2"), "covariance")
+
+
+def correlation(result: Result) -> xr.DataArray:
+    """Correlation of the scalar parameters [parameter, parameter_2]."""
+    matrix = covariance(result)
+    sd = np.sqrt(np.diag(matrix.values))
+    return matrix.copy(data=matrix.values / np.outer(sd, sd)).rename("correlation")
+
+
+def strongest_pairs(result: Result, most: int = 5) -> list[str]:
+    """The most correlated pairs in words, strongest first; weak ones are left out.
+
+    Args:
+        result: draws, or a mode with its curvature.
+        most: at most so many pairs.
+    """
+    matrix = correlation(result)
+    labels = matrix["parameter"].values
+    rows, columns = np.triu_indices(len(labels), 1)
+    order = np.argsort(-np.abs(matrix.values[rows, columns]))[:most]
+    pairs = [(labels[rows[i]], labels[columns[i]], float(matrix.values[rows[i], columns[i]])) for i in order]
+    return [in_words(*pair) for pair in pairs if strength(pair[2]) != "weak"]
+
+
+def strength(value: float) -> str:
+    """A correlation's strength in a word."""
+    return next(word for least, word in STRENGTHS if abs(value) >= least)
+
+
+def in_words(first: str, second: str, value: float) -> str:
+    """A pair of parameters, its correlation and what that means."""
+    meaning = "the data fix one combination of them much better than each" if abs(value) >= STRENGTHS[0][0] else ""
+    together = "rise together" if value > 0 else "trade against each other"
+    return f"{first} and {second} {together}: {value:+.2f}, {strength(value)}{'; ' * bool(meaning)}{meaning}"
