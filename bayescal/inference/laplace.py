@@ -101,7 +101,7 @@ def physical_moments(potential: Potential, approximation: Gaussian) -> Moments:
 
 
 def _slope(potential: Potential, approximation: Gaussian) -> Float[Array, "p d"] | np.ndarray:
-    """Derivative of the physical values by the unconstrained ones at the mode, by central differences along the axes."""
+    """Derivative of the physical values by the unconstrained ones at the mode, by central differences."""
     step = 1e-3 * np.sqrt(np.diag(approximation.covariance))
     ahead, behind = (potential.constrain(approximation.mode + side * np.diag(step)) for side in (1.0, -1.0))
     rows = [(ahead[name] - behind[name]).reshape(potential.size, -1) for name in potential.names]

@@ -1,275 +1,209 @@
-"""NUTS in whitened coordinates, block by block.
+"""A NUTS run: warm-up, draws until they are good, and what to do where the mode's curvature misleads.
 
-x = centre + factor y: the Gaussian at the mode sets centre and factor first. Where its importance weights or a
-divergence say that it does not describe the posterior, centre and factor are learnt anew from the draws of all chains
-during warm-up. Both are arguments of one compiled program, as are inputs and data, so nothing is compiled twice.
-
-Every chain runs as the same one-chain program, one thread a device, so that one device gives the same draws as
-several, bit for bit; vectorised chains round differently.
+x = centre + factor y whitens: the Gaussian at the mode sets centre and factor first. Where its importance weights or a
+divergence say that it does not describe the posterior, both are learnt anew from the draws of all chains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
-from numpyro.infer.hmc import HMCState, hmc
-from numpyro.infer.hmc_util import dual_averaging
-from numpyro.infer.util import ParamInfo
+from jaxtyping import PRNGKeyArray
 
-from bayescal.errors import InputError
+from bayescal.inference.convergence import Quality, quality
 from bayescal.inference.laplace import Gaussian
 from bayescal.inference.potential import Potential
+from bayescal.inference.sampler import Chains, Control, Sampler, Trace
 from bayescal.inference.settings import FitSettings
 
-OVERDISPERSION = 1.5  # width of the starts, in widths of the Gaussian
-START_TRIES = 20  # starts where the log-density is not finite are drawn again, closer to the mode each time
-FIRST_STEP = 0.95  # times d^(-1/4): near the best step size for a standard normal in d dimensions
+FROZEN_WARMUP, LEARNING_WARMUP = 50, 300  # iterations of step-size adaptation alone, and with the metric
+LEARNING_TARGETS = (0.9, 0.98)  # least acceptance asked for where the metric is learnt, and where that diverged too
+
+Watch = Callable[[str, int, int, int, float, int], None]
 
 
-class Trace(NamedTuple):
-    """What is kept of each iteration; leading axes (chain, iteration)."""
-
-    y: Float[Array, "chain draw d"]
-    potential: Float[Array, "chain draw"]
-    energy: Float[Array, "chain draw"]
-    acceptance_rate: Float[Array, "chain draw"]
-    n_steps: Int[Array, "chain draw"]
-    step_size: Float[Array, "chain draw"]
-    diverging: Bool[Array, "chain draw"]
-
-
-class Chains(NamedTuple):
-    """State of all chains, on the host: NumPyro's state, its keys as numbers, and that of the step-size adaptation.
-
-    The leading axis is the chain.
-    """
-
-    state: HMCState
-    adaptation: Any
-
-
-class Control(NamedTuple):
-    """What steers a block: how many iterations, whether the step size adapts, and to which acceptance."""
-
-    iterations: int
-    adapting: bool
-    target_accept: float
-
-
-class Sampler:
-    """NUTS on a potential: makes states and runs blocks of iterations.
-
-    Attributes:
-        whitening: x = mode + factor y.
-        gradients: spent so far in all chains.
-    """
-
-    def __init__(self, potential: Potential, whitening: Gaussian, settings: FitSettings) -> None:
-        self.potential, self.whitening, self.settings = potential, whitening, settings
-        self.gradients = 0
-        energy = potential.programs.energy
-
-        def whitened(centre, factor, inputs, data):
-            return lambda y: energy(centre + factor @ y, inputs, data)
-
-        self._init, self._sample = hmc(potential_fn_gen=whitened, algo="NUTS")
-        self._average_init, self._average_update = dual_averaging()
-        self._layout = Layout(settings)
-        self._run = jax.jit(self._share)
-        self._model_arguments = [
-            jax.device_put((potential.inputs, potential.data), device) for device in self._layout.devices
-        ]
-
-    def start(self, key: PRNGKeyArray) -> Chains:
-        """Over-dispersed states around the mode, with a first guess of the step size."""
-        keys = jax.random.split(key, self.settings.chains)
-        first_step = FIRST_STEP * self.potential.size**-0.25
-        states = [self._start_one(one, first_step) for one in keys]
-        adaptation = [self._average_init(jnp.log(2.0 * first_step))] * len(states)
-        return Chains(_stack(states), _stack(adaptation))
-
-    def _start_one(self, key: PRNGKeyArray, step_size: float) -> HMCState:
-        draw_key, kernel_key = jax.random.split(key)
-        centre, factor = self.whitening.mode, self.whitening.factor
-        for number, one in enumerate(jax.random.split(draw_key, START_TRIES)):
-            width = OVERDISPERSION * (1.0 - number / START_TRIES)
-            y = width * np.asarray(jax.random.normal(one, (self.potential.size,)))
-            value, gradient = self.potential.value_and_grad(centre + factor @ y)
-            if np.isfinite(value) and np.isfinite(gradient).all():
-                point = ParamInfo(jnp.asarray(y), jnp.asarray(value), jnp.asarray(factor.T @ gradient))
-                state = self._init(
-                    point,
-                    num_warmup=0,
-                    step_size=step_size,
-                    adapt_step_size=False,
-                    adapt_mass_matrix=False,
-                    max_tree_depth=self.settings.max_tree_depth,
-                    model_args=(centre, factor, self.potential.inputs, self.potential.data),
-                    rng_key=kernel_key,
-                )
-                return _with_keys(state, jax.random.key_data)
-        raise InputError("no chain can start: the log-density around the mode is not finite")
-
-    def run(self, chains: Chains, control: Control) -> tuple[Chains, Trace]:
-        """Run at most `settings.block` iterations of every chain."""
-        steering = (Control(*map(np.asarray, control)), self.whitening.mode, self.whitening.factor)
-        with ThreadPoolExecutor(len(self._layout.devices)) as pool:
-            done = [
-                pool.submit(self._run_device, number, chains, steering) for number in range(len(self._layout.devices))
-            ]
-            shares = {first: share for future in done for first, share in future.result()}
-        chains, trace = jax.tree.map(
-            lambda *leaves: np.concatenate(leaves), *(shares[first] for first in sorted(shares))
-        )
-        trace = Trace(*(leaf[:, : control.iterations] for leaf in trace))
-        self.gradients += int(trace.n_steps.sum())
-        return chains, trace
-
-    def _run_device(self, number: int, chains: Chains, steering: tuple[Any, ...]) -> list[tuple[int, Any]]:
-        """The shares of one device, in turn, each with the number of its first chain."""
-        done = []
-        for first in self._layout.firsts(number):
-            share = jax.tree.map(lambda leaf, first=first: leaf[first : first + self._layout.at_once], chains)
-            placed = jax.device_put((share, steering), self._layout.devices[number])
-            done.append((first, jax.device_get(self._run(*placed, self._model_arguments[number]))))
-        return done
-
-    def _share(self, chains: Chains, steering: tuple[Any, ...], model_arguments: Any) -> tuple[Chains, Trace]:
-        control, *whitening = steering
-        arguments = (*whitening, *model_arguments)
-        return self._layout.over_chains(lambda one: self._one_chain(one, control, arguments))(chains)
-
-    def _one_chain(self, chain: Chains, control: Control, arguments: tuple[Any, ...]) -> tuple[Chains, Trace]:
-        def iteration(i, carry):
-            chain, trace = carry
-            state = self._sample(_with_keys(chain.state, jax.random.wrap_key_data), arguments)
-            chain = self._adapt(Chains(_with_keys(state, jax.random.key_data), chain.adaptation), control)
-            return chain, jax.tree.map(lambda rows, new: rows.at[i].set(new), trace, _kept(state))
-
-        empty = jax.tree.map(lambda leaf: jnp.zeros((self.settings.block, *leaf.shape), leaf.dtype), _kept(chain.state))
-        return jax.lax.fori_loop(0, control.iterations, iteration, (chain, empty))
-
-    def _adapt(self, chain: Chains, control: Control) -> Chains:
-        """Dual averaging of the step size (M. Hoffman and A. Gelman, JMLR 15 (2014) 1593), while it adapts."""
-        state, before = chain
-        after = self._average_update(control.target_accept - state.accept_prob, before)
-        adaptation = jax.tree.map(lambda new, old: jnp.where(control.adapting, new, old), after, before)
-        step_size = jnp.where(control.adapting, jnp.exp(after[0]), state.adapt_state.step_size)
-        return Chains(_with_step_size(state, step_size), adaptation)
-
-    def settle(self, chains: Chains) -> Chains:
-        """End an adaptation: every chain gets the geometric mean of the chains' averaged step sizes."""
-        step_size = np.full(self.settings.chains, np.exp(chains.adaptation[1].mean()))
-        adaptation = _stack([self._average_init(jnp.log(2.0 * step_size[0]))] * self.settings.chains)
-        return Chains(_with_step_size(chains.state, step_size), adaptation)
-
-    def rewhiten(self, chains: Chains, draws: np.ndarray) -> Chains:
-        """Learn centre and factor from draws y [n, d] of all chains; the states keep their places x."""
-        old, (n, d) = self.whitening, draws.shape
-        shrinkage = (d + 2.0) / (n + d + 2.0)  # towards the old metric, which few draws cannot replace
-        spread = (1.0 - shrinkage) * np.atleast_2d(np.cov(draws.T)) + shrinkage * np.eye(d)
-        change, centre = np.linalg.cholesky(spread), draws.mean(axis=0)
-        factor = old.factor @ change
-        self.whitening = Gaussian(old.mode + old.factor @ centre, factor @ factor.T, factor)
-        y = np.linalg.solve(change, (chains.state.z - centre).T).T
-        moved = chains.state._replace(z=y, z_grad=chains.state.z_grad @ change)
-        return Chains(moved, chains.adaptation)
-
-
-@dataclass
-class Phase:
+class Phase(NamedTuple):
     """A stretch of warm-up: iterations, and whether centre and factor are learnt from them at its end."""
 
     iterations: int
     learn: bool
 
 
-def schedule(settings: FitSettings, *, frozen: bool) -> list[Phase]:
-    """Warm-up: step size alone, or two windows that learn the metric between stretches for the step size."""
-    total = settings.warmup if settings.warmup is not None else (50 if frozen else 300)
-    if frozen or total < 20:
-        return [Phase(total, learn=False)]
+class Attempt(NamedTuple):
+    """How a run is tried: its warm-up, the acceptance asked for, and whether a divergence ends it."""
+
+    phases: list[Phase]
+    target_accept: float
+    last: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """The draws of a run.
+
+    Attributes:
+        draws: physical values by name [chain, draw, ...].
+        trace: what NUTS tells of each draw [chain, draw].
+        quality: R-hat and effective sample sizes, none for fewer than four draws a chain.
+        attempts: attempts made, of which the last is kept.
+        gradients: of all of them, warm-up included.
+        interrupted: whether the user stopped it.
+    """
+
+    draws: dict[str, np.ndarray]
+    trace: Trace
+    quality: Quality | None
+    attempts: int
+    gradients: int
+    interrupted: bool
+
+    def failures(self, settings: FitSettings) -> list[str]:
+        """What is wrong with the draws, in words; empty if they can be used."""
+        found = ["it was interrupted"] if self.interrupted else []
+        divergences = int(self.trace.diverging.sum())
+        if divergences:
+            found.append(f"{divergences} of {self.trace.diverging.size} trajectories diverged")
+        if self.quality is None:
+            return [*found, "there are fewer than four draws a chain"]
+        return found + self.quality.failures(settings.required_ess)
+
+
+def sample(
+    key: PRNGKeyArray,
+    potential: Potential,
+    approximation: Gaussian,
+    attempts: list[Attempt],
+    settings: FitSettings,
+    watch: Watch,
+) -> Run:
+    """Draw from the posterior.
+
+    Args:
+        key: used once.
+        potential: minus the log-density.
+        approximation: the Gaussian at the mode; chains start around it.
+        attempts: from `plan`; the next one is tried where one meets a divergence.
+        settings: of the fit.
+        watch: called after each block with stage, iterations done and planned, divergences, step size, gradients.
+    """
+    sampler = Sampler(potential, approximation, settings)
+    chains = sampler.start(key)
+    used = 0
+    for attempt in attempts:
+        used += 1
+        chains = _warm_up(sampler, chains, attempt, watch)
+        chains, record, interrupted = _draw(sampler, chains, attempt, watch)
+        trace = record.trace()
+        if interrupted or not trace.diverging.any():
+            break
+    return Run(record.draws(), trace, record.quality(), used, sampler.gradients, interrupted)
+
+
+def plan(settings: FitSettings, *, trusted: bool) -> list[Attempt]:
+    """Attempts in turn: the mode's metric if it is trusted, a learnt one, and that with smaller steps."""
+    frozen = Attempt([Phase(_warmup(settings, FROZEN_WARMUP), learn=False)], settings.target_accept, last=False)
+    total = _warmup(settings, LEARNING_WARMUP)
     first, second, third = int(0.1 * total), int(0.2 * total), int(0.45 * total)
-    return [
-        Phase(first, learn=False),
-        Phase(second, learn=True),
-        Phase(third, learn=True),
-        Phase(total - first - second - third, learn=False),
+    rest = total - first - second - third
+    phases = [Phase(first, learn=False), Phase(second, learn=True), Phase(third, learn=True), Phase(rest, learn=False)]
+    careful, cautious = (max(settings.target_accept, target) for target in LEARNING_TARGETS)
+    learnt = [
+        Attempt(phases, careful, last=False),
+        Attempt([Phase(_warmup(settings, FROZEN_WARMUP), learn=False)], cautious, last=True),
     ]
+    return [frozen, *learnt] if trusted else learnt
 
 
-def blocks(iterations: int, block: int) -> Iterator[int]:
+def _warmup(settings: FitSettings, default: int) -> int:
+    return default if settings.warmup is None else settings.warmup
+
+
+def _warm_up(sampler: Sampler, chains: Chains, attempt: Attempt, watch: Watch) -> Chains:
+    done, total = 0, sum(phase.iterations for phase in attempt.phases)
+    for phase in attempt.phases:
+        traces = []
+        for iterations in _blocks(phase.iterations, sampler.settings.block):
+            chains, trace = sampler.run(chains, Control(iterations, True, attempt.target_accept))
+            traces.append(trace)
+            done += iterations
+            watch("warm-up", done, total, 0, float(trace.step_size[:, -1].mean()), sampler.gradients)
+        if traces:
+            chains = sampler.settle(chains)
+        if traces and phase.learn:
+            chains = sampler.rewhiten(chains, _join(traces).y.reshape(-1, sampler.potential.size))
+    return chains
+
+
+def _draw(sampler: Sampler, chains: Chains, attempt: Attempt, watch: Watch) -> tuple[Chains, Record, bool]:
+    """Draw until there is enough, block by block; an interrupt keeps the finished blocks."""
+    settings, record = sampler.settings, Record(sampler.potential)
+    try:
+        while not record.enough(settings):
+            iterations = min(settings.block, record.goal(settings) - record.length)
+            chains, trace = sampler.run(chains, Control(iterations, False, attempt.target_accept))
+            record.add(trace, sampler.whitening)
+            step_size = float(trace.step_size.mean())
+            watch("draws", record.length, record.goal(settings), record.divergences, step_size, sampler.gradients)
+            if record.divergences and not attempt.last:
+                break
+    except KeyboardInterrupt:
+        if not record.length:
+            raise
+        return chains, record, True
+    return chains, record, False
+
+
+class Record:
+    """The draws so far."""
+
+    def __init__(self, potential: Potential) -> None:
+        self._potential = potential
+        self._traces: list[Trace] = []
+        self._draws: list[dict[str, np.ndarray]] = []
+        self.length = self.divergences = 0
+
+    def add(self, trace: Trace, whitening: Gaussian) -> None:
+        """Append a block, turning its draws into physical values."""
+        self._traces.append(trace)
+        self._draws.append(self._potential.constrain(whitening.mode + trace.y @ whitening.factor.T))
+        self.length += trace.potential.shape[1]
+        self.divergences += int(trace.diverging.sum())
+
+    def goal(self, settings: FitSettings) -> int:
+        """Draws a chain after which the run ends at the latest, as far as is known."""
+        return settings.draws if settings.min_ess is None or self.length < settings.draws else settings.max_draws
+
+    def enough(self, settings: FitSettings) -> bool:
+        """Whether the run can end: the number of draws is there and, where asked for, their quality."""
+        if self.length < settings.draws:
+            return False
+        if settings.min_ess is None or self.length >= settings.max_draws:
+            return True
+        judged = self.quality()
+        return judged is not None and not judged.failures(settings.min_ess)
+
+    def trace(self) -> Trace:
+        """All blocks in one."""
+        return _join(self._traces)
+
+    def draws(self) -> dict[str, np.ndarray]:
+        """Physical values by name [chain, draw, ...]."""
+        return {name: np.concatenate([block[name] for block in self._draws], axis=1) for name in self._draws[0]}
+
+    def quality(self) -> Quality | None:
+        """Convergence figures of the draws so far, none for fewer than four a chain."""
+        return quality(self.draws()) if self.length >= 4 else None
+
+
+def _blocks(iterations: int, block: int) -> Iterator[int]:
     """Lengths of the blocks that make up so many iterations."""
     for done in range(0, iterations, block):
         yield min(block, iterations - done)
 
 
-def join(traces: list[Trace]) -> Trace:
+def _join(traces: list[Trace]) -> Trace:
     """One trace of consecutive ones."""
     return Trace(*(np.concatenate(parts, axis=1) for parts in zip(*traces, strict=True)))
-
-
-class Layout:
-    """Which chains run where.
-
-    Attributes:
-        devices: those that run chains.
-        at_once: chains that a device runs at the same time.
-        over_chains: makes a function of one chain one of such a share.
-    """
-
-    def __init__(self, settings: FitSettings) -> None:
-        (here,) = jnp.zeros(()).devices()
-        devices, method = jax.devices(here.platform), settings.chain_method
-        if method == "auto":
-            method = "vectorized" if len(devices) == 1 and here.platform != "cpu" else "parallel"
-        self.devices = devices[: settings.chains] if method == "parallel" else [here]
-        self.chains = settings.chains
-        self.at_once = settings.chains if method == "vectorized" else 1
-        self.over_chains = jax.vmap if method == "vectorized" else _single
-
-    def firsts(self, number: int) -> range:
-        """First chain of each share of a device."""
-        return range(number, self.chains, len(self.devices) if self.at_once == 1 else self.chains)
-
-
-def _single(function: Callable) -> Callable:
-    """Apply a function of one chain to a share that holds just one."""
-
-    def on_share(chains):
-        out = function(jax.tree.map(lambda leaf: leaf[0], chains))
-        return jax.tree.map(lambda leaf: leaf[None], out)
-
-    return on_share
-
-
-def _kept(state: HMCState) -> Trace:
-    return Trace(
-        y=state.z,
-        potential=state.potential_energy,
-        energy=state.energy,
-        acceptance_rate=state.accept_prob,
-        n_steps=state.num_steps,
-        step_size=state.adapt_state.step_size,
-        diverging=state.diverging,
-    )
-
-
-def _with_keys(state: HMCState, convert: Callable[[Array], Array]) -> HMCState:
-    adapt_state = state.adapt_state._replace(rng_key=convert(state.adapt_state.rng_key))
-    return state._replace(rng_key=convert(state.rng_key), adapt_state=adapt_state)
-
-
-def _with_step_size(state: HMCState, step_size: Array) -> HMCState:
-    return state._replace(adapt_state=state.adapt_state._replace(step_size=step_size))
-
-
-def _stack(trees: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

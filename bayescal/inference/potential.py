@@ -20,6 +20,8 @@ from numpyro.infer.util import constrain_fn, potential_energy
 
 from bayescal.errors import InputError
 
+CHUNK = 100  # rows that become physical values at once: one compiled program for any number of draws
+
 Model = Callable[[Any, Any], Any]
 Values = dict[str, Any]
 
@@ -90,9 +92,12 @@ class Potential:
 
     def constrain(self, x: Float[Array, "*batch d"] | np.ndarray) -> dict[str, np.ndarray]:
         """Physical values of flat vectors, deterministic sites included; leading axes are kept."""
-        x = jnp.asarray(x)
-        rows = self.programs.constrain(x.reshape(-1, x.shape[-1]), self.inputs, self.data)
-        return {name: np.asarray(value).reshape((*x.shape[:-1], *value.shape[1:])) for name, value in rows.items()}
+        x = np.asarray(x)
+        rows = x.reshape(-1, self.size)
+        padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % CHUNK, axis=0)]).reshape(-1, CHUNK, self.size)
+        parts = [jax.device_get(self.programs.constrain(part, self.inputs, self.data)) for part in padded]
+        values = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(rows)], *parts)
+        return {name: value.reshape((*x.shape[:-1], *value.shape[1:])) for name, value in values.items()}
 
     def unconstrain(self, values: Values, default: Float[Array, " d"] | np.ndarray) -> np.ndarray:
         """The flat vector of physical values; names that are missing are taken from the vector `default`."""

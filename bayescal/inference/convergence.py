@@ -1,0 +1,55 @@
+"""When draws are good enough: rank-normalised split R-hat, bulk and tail effective sample size.
+
+After A. Vehtari et al., Bayesian Analysis 16 (2021) 667.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from arviz_stats.base import array_stats
+
+from bayescal.inference.potential import labels
+from bayescal.inference.settings import RHAT_LIMIT
+
+TAILS = (0.05, 0.95)  # quantiles whose effective sample size is the tail's
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Convergence figures, one a scalar parameter [p]; parameters that do not vary are left out."""
+
+    labels: tuple[str, ...]
+    rhat: np.ndarray
+    ess_bulk: np.ndarray
+    ess_tail: np.ndarray
+
+    def failures(self, required_ess: float) -> list[str]:
+        """What keeps the draws from being good, worst parameter first in each sentence; empty if nothing does."""
+        found = []
+        if not (self.rhat < RHAT_LIMIT).all():
+            found.append(f"R-hat of {self._worst(-self.rhat, self.rhat, '.3f')} is not below {RHAT_LIMIT}")
+        for name, ess in (("bulk", self.ess_bulk), ("tail", self.ess_tail)):
+            if not (ess > required_ess).all():
+                found.append(f"{name} ESS of {self._worst(ess, ess, '.0f')} is not above {required_ess:.0f}")
+        return found
+
+    def _worst(self, order: np.ndarray, values: np.ndarray, form: str) -> str:
+        index = int(np.argmin(np.where(np.isnan(order), -np.inf, order)))
+        return f"{self.labels[index]} ({values[index]:{form}})"
+
+
+def quality(draws: dict[str, np.ndarray]) -> Quality:
+    """Judge draws by name [chain, draw, ...]."""
+    names = tuple(label for name, value in draws.items() for label in labels(name, value.shape[2:]))
+    columns = np.concatenate([value.reshape(*value.shape[:2], -1) for value in draws.values()], axis=2)
+    varies = np.ptp(columns, axis=(0, 1)) > 0.0
+    columns = columns[..., varies]
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    return Quality(
+        tuple(name for name, kept in zip(names, varies, strict=True) if kept),
+        array_stats.rhat(columns, **axes),
+        array_stats.ess(columns, method="bulk", **axes),
+        array_stats.ess(columns, method="tail", prob=TAILS, **axes),
+    )
