@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from pydantic import BaseModel
+
 from bayescal.errors import InputError
 from bayescal.parameters import Parameter, nearest
 
@@ -42,6 +44,14 @@ class ModelFile(NamedTuple):
     def observed(self) -> str:
         """Name of the observed site."""
         return getattr(self.module, "OBSERVED", "hits")
+
+    @property
+    def settings(self) -> type[BaseModel]:
+        """Its table of inputs in a study."""
+        kind = self.hook("Settings")
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            raise InputError(f"{self.path}: Settings must be a class derived from bayescal.study.InputSettings")
+        return kind
 
     @property
     def summary(self) -> str:

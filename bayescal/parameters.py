@@ -6,6 +6,7 @@ import difflib
 import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -73,12 +74,12 @@ def draw_one(parameter: Parameter, prior: Prior, sizes: Mapping[str, int]) -> Va
     """Value of one parameter inside a NumPyro model: a sample site for a distribution, else the number itself."""
     free = isinstance(prior, dist.Distribution)
     if parameter.per is None:
-        return numpyro.sample(parameter.name, prior) if free else prior
+        return jnp.asarray(numpyro.sample(parameter.name, prior)) if free else prior
     size = sizes[parameter.per]
     if not free:
         return jnp.broadcast_to(jnp.asarray(prior, dtype=float), (size,))
     with numpyro.plate(parameter.per, size):
-        return numpyro.sample(parameter.name, prior)
+        return jnp.asarray(numpyro.sample(parameter.name, prior))
 
 
 def units(parameters: Iterable[Parameter]) -> dict[str, str]:
@@ -199,9 +200,9 @@ def build_prior(name: str, kind: type, arguments: dict[str, float], where: str) 
 
 def prior_to_toml(prior: dist.Distribution) -> str:
     """How a study file writes a prior; the inverse of `prior_from_toml`."""
-    truncated = {"LeftTruncatedDistribution", "RightTruncatedDistribution", "TwoSidedTruncatedDistribution"}
+    truncated = (dist.LeftTruncatedDistribution, dist.RightTruncatedDistribution, dist.TwoSidedTruncatedDistribution)
     name = type(prior).__name__
-    if name in truncated:
+    if isinstance(prior, truncated):
         base = prior.base_dist
         values = {"loc": base.loc, "scale": base.scale}
         values |= {key: getattr(prior, key) for key in ("low", "high") if hasattr(prior, key)}
@@ -214,6 +215,6 @@ def prior_to_toml(prior: dist.Distribution) -> str:
     return f"{{{name} = {{{', '.join(f'{key} = {number(value)}' for key, value in values.items())}}}}}"
 
 
-def number(value: object) -> str:
+def number(value: Any) -> str:
     """A number as TOML writes it, shortest form that reads back the same."""
     return repr(float(value))

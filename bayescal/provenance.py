@@ -1,44 +1,45 @@
-"""Where a result came from: study, model, data, command line and versions, as text for its attributes."""
+"""Where a result came from: study, model, data and command line."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import platform
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import bayescal
 from bayescal.model_files import ModelFile
 from bayescal.study import Study
 
-PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "equinox", "arviz-base")
 
-
-def provenance(study: Study, model: ModelFile, device: str) -> dict[str, str]:
-    """Everything needed to run a fit again, and to see whether its input is still the same."""
+def provenance(study: Study, model: ModelFile) -> dict[str, Any]:
+    """What is needed to run a fit again, and to see whether its input is still the same; the fit adds the rest."""
     return {
+        "bayescal": bayescal.__version__,
+        "command": shlex.join(sys.argv),
+        "machine": platform.platform(),
         "study": study.text,
         "study_path": str(study.path.resolve()),
-        "settings": study.sampler.model_dump_json(),
-        "seed": str(study.seed),
+        "seed": study.seed,
         "model": model.name,
         "model_path": str(model.path.resolve()),
         "model_sha256": model.digest,
         "data_path": str(study.data),
-        "data_sha256": "" if study.data is None else digest(study.data),
-        "command": shlex.join(sys.argv),
-        "device": device,
-        "machine": platform.platform(),
-        "versions": versions(),
+        "data_sha256": None if study.data is None else digest(study.data),
+        **truth_of_data(study, model),
     }
 
 
-def versions() -> str:
-    """Versions of Python, of this package and of what it computes with, in one line."""
-    others = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
-    return ", ".join([f"bayescal {bayescal.__version__}", f"python {platform.python_version()}", *others])
+def truth_of_data(study: Study, model: ModelFile) -> dict[str, Any]:
+    """The parameters that simulated data were drawn with, for tables and figures; nothing for real data."""
+    if not model.has("read_truth"):
+        return {}
+    truth = model.hook("read_truth")(study.data)
+    return {"truth": {name: np.asarray(value).tolist() for name, value in truth.items()}} if truth else {}
 
 
 def digest(path: Path) -> str:

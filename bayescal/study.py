@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+from jax import Array
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -84,7 +85,7 @@ class Study(Table):
     inputs: dict[str, Any] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
     truth: dict[str, float | list[float]] = Field(default_factory=dict)
-    sampler: SamplerSettings = Field(default_factory=SamplerSettings)
+    sampler: SamplerSettings = Field(default_factory=lambda: SamplerSettings.model_validate({}))
     _path: Path = PrivateAttr(Path("study.toml"))
     _text: str = PrivateAttr("")
 
@@ -144,10 +145,8 @@ def first_fault(error: ValidationError, kind: type[BaseModel], where: str) -> st
     fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     location = [str(part) for part in fault["loc"]]
     table, key = location[:-1], location[-1] if location else ""
-    while table and table[0] in kind.model_fields and isinstance(kind.model_fields[table[0]].annotation, type):
-        inner = kind.model_fields[table[0]].annotation
-        if not issubclass(inner, BaseModel):
-            break
+    inner = kind.model_fields[table[0]].annotation if table and table[0] in kind.model_fields else None
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
         kind, where, table = inner, f"{where} [{table[0]}]", table[1:]
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}; {nearest(key, kind.model_fields)}"
@@ -176,10 +175,10 @@ def study_model(study: Study) -> ModelFile:
         raise InputError(f"{study.path}: model: {error}") from error
 
 
-def load_inputs(study: Study, model: ModelFile, priors: Mapping[str, Prior]) -> Any:
+def load_inputs(study: Study, model: ModelFile, priors: Mapping[str, Prior | Array]) -> Any:
     """The model's inputs, read from the files that the study's [inputs] name."""
-    load, kind = model.hook("load"), model.hook("Settings")
-    settings = validate(kind, study.inputs, f"{study.path} [inputs]", study.path.parent)
+    load = model.hook("load")
+    settings = validate(model.settings, study.inputs, f"{study.path} [inputs]", study.path.parent)
     return load(settings, dict(priors))
 
 

@@ -67,7 +67,7 @@ def input_lines(model: ModelFile, values: Mapping[str, Any]) -> Iterator[str]:
     """What the model reads, from its Settings."""
     if not model.has("Settings"):
         return iter(["# this model defines no Settings: it reads no files"])
-    return field_lines(model.module.Settings, values)
+    return field_lines(model.settings, values)
 
 
 def field_lines(kind: type[BaseModel], values: Mapping[str, Any]) -> Iterator[str]:

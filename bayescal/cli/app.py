@@ -14,6 +14,7 @@ HELP = """Posteriors of detector constants.
 
 A study file names the model, the data, the priors and the sampler. From nothing to a posterior:
 
+\b
   bayescal init charge_constants --output study.toml   # then edit it
   bayescal simulate study.toml --output hits.h5        # or take observed hits
   bayescal check study.toml
@@ -37,6 +38,7 @@ for command in (
     results.report,
     results.export,
     results.convert,
+    fits.demo,
 ):
     app.command()(command)
 

@@ -43,7 +43,7 @@ def parameter_rows(model: ModelFile, priors: dict[str, Prior]) -> Iterator[tuple
 
 def row(parameter: Parameter, prior: Prior) -> tuple[str, str, str]:
     """Name, prior or value, unit."""
-    shown = f"{prior:g} (fixed)" if isinstance(prior, float) else prior_to_toml(prior)
+    shown = f"{prior:g} (fixed)" if isinstance(prior, int | float) else prior_to_toml(prior)
     return parameter.name, shown, parameter.unit
 
 
@@ -51,8 +51,9 @@ def fit_rows(potential: Potential, settings: FitSettings, device: str) -> Iterat
     """Memory, speed and expectation of the compiled gradient."""
     x = potential.sample_prior(jax.random.key(1), 1)[0]
     arguments = (jax.numpy.asarray(x), potential.inputs, potential.data)
+    gradient: Any = potential.programs.value_and_grad
     start = time.monotonic()
-    program = potential.programs.value_and_grad.lower(*arguments).compile()
+    program = gradient.lower(*arguments).compile()
     compile_time = time.monotonic() - start
     seconds = seconds_a_call(program, arguments)
     gradients = expected_gradients(settings, potential.size)

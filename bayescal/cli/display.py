@@ -47,10 +47,9 @@ def duration(seconds: float) -> str:
 
 def status(progress: Progress) -> str:
     """One line on a running fit."""
-    parts = [f"{progress.stage} {progress.done}/{progress.total}", f"{progress.gradients} gradients"]
-    if progress.stage in ("warm-up", "draws"):
-        parts += [f"{progress.divergences} divergences", f"step size {progress.step_size:.2g}"]
-    return ", ".join([*parts, progress.message] if progress.message else parts)
+    message = progress.message or f"{progress.done} of {progress.total}"
+    stage = "" if message.startswith(progress.stage) else f"{progress.stage}: "
+    return f"{stage}{message}, {progress.gradients} gradients"
 
 
 class PlainProgress:

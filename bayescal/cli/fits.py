@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayescal.cli.results import leave_unless_converged, show_summary
-from bayescal.cli.studies import Device, Seed, StudyFile
+from bayescal.cli.results import NOT_CONVERGED, compare, leave_unless_converged, report, show_summary
+from bayescal.cli.studies import Device, Seed, StudyFile, check, simulate
 
 if TYPE_CHECKING:
+    from bayescal.demo import TruthCheck
     from bayescal.inference import Result
     from bayescal.study import Study
 
@@ -44,9 +45,54 @@ def run_fit(study: Study) -> Result:
     from bayescal.fitting import fit_study
 
     require_writable(study.result_path)
-    device = use_device(study.sampler.device, study.sampler.chains)
+    use_device(study.sampler.device, study.sampler.chains)
     with fit_progress() as progress:
-        result = fit_study(study, device=device, progress=progress)
+        result = fit_study(study, progress)
     result.save(study.result_path)
     show_summary(result)
     return result
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("demo-output"),
+    length: Annotated[float, typer.Option(min=50.0, help="Total length of the made tracks [cm].")] = 150.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of tracks, data and fit.")] = 1,
+    device: Device = None,
+) -> None:
+    """Show everything on made tracks: data, mode, posterior, comparison and report.
+
+    Needs: nothing. Writes: study.toml, segments.h5, hits.h5, map.nc, nuts.nc, comparison.png and report.html. Exit
+    code 3: the chains did not converge, or the truth is not where it should be.
+
+    Example: bayescal demo --output demo-output
+    """
+    from bayescal.cli.machine import require_writable, use_device
+    from bayescal.demo import CHAINS, truth_checks, verdict, write_demo_study
+    from bayescal.study import override, read_study
+
+    require_writable(output / "report.html")
+    use_device(device or "auto", CHAINS)
+    path, tracks = write_demo_study(output, length, seed)
+    typer.echo(f"made {tracks}: {path}")
+    simulate(path, output=output / "hits.h5", device=device)
+    check(path, device=device)
+    study = override(read_study(path), device=device)
+    run_fit(override(study, method="map", output=output / "map.nc"))
+    posterior = run_fit(study)
+    compare(output / "map.nc", output / "nuts.nc", output=output / "comparison.png")
+    report(output / "nuts.nc", output=output / "report.html", mode=output / "map.nc")
+    show_truth(truth_checks(posterior))
+    good, sentence = verdict(posterior)
+    typer.echo(f"{tracks}. {'Good' if good else 'Failed'}: {sentence}")
+    if not good:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+def show_truth(checks: list[TruthCheck]) -> None:
+    """Print the intervals of the demonstration beside the truth."""
+    from bayescal.cli.display import show_table
+    from bayescal.demo import PROBABILITY
+
+    columns = ("parameter", "truth", f"central {PROBABILITY:.1%}", "inside")
+    rows = ((c.parameter, f"{c.truth:.6g}", f"{c.low:.6g} … {c.high:.6g}", "yes" if c.good else "NO") for c in checks)
+    show_table("Truth and posterior", columns, rows)

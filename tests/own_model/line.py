@@ -55,6 +55,11 @@ def write(path, data, inputs, truth):
     np.savez(path, volts=np.asarray(data), **{f"truth_{name}": np.asarray(value) for name, value in truth.items()})
 
 
+def read_truth(path):
+    with np.load(path) as file:
+        return {name.removeprefix("truth_"): file[name] for name in file.files if name.startswith("truth_")}
+
+
 def describe(inputs, data):
     return {"events": inputs.x.shape[0], "points": inputs.x.size, "data points": 0 if data is None else data.size}
 
