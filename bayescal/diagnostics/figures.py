@@ -131,14 +131,14 @@ def window(values: Sequence[np.ndarray], marks: Sequence[float]) -> tuple[float,
     return low - margin, high + margin
 
 
+@LOOK
 def inline_svg(figure: Figure, title: str) -> str:
     """A figure as an SVG element for an HTML page: no file header, no links, a title for screen readers.
 
     Element names are made unique to the figure, because a page holds several.
     """
     buffer = StringIO()
-    with LOOK:
-        figure.savefig(buffer, format="svg", dpi=140, transparent=True, metadata=NO_METADATA)
+    figure.savefig(buffer, format="svg", dpi=140, transparent=True, metadata=NO_METADATA)
     svg = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
     opening, body = svg[svg.index("<svg") :].split(">", 1)
     view = re.search(r'viewBox="[^"]*"', opening)

@@ -22,6 +22,12 @@ from bayescal.inference.result import Result
 Row = dict[str, str | float | None]
 """One line of the table: `parameter`, `unit`, and numbers by column, None where one does not apply."""
 
+NUMBERS = (
+    *("mode", "mean", "sd", "median", "low_68", "high_68", "low_95", "high_95"),
+    *("r_hat", "ess_bulk", "ess_tail", "mcse", "contraction"),
+)
+"""Keys of a row's numbers, in the order of a file."""
+
 LEVELS = {"68": 0.68, "95": 0.95}
 """Central intervals by name, and the probability inside."""
 
@@ -134,10 +140,8 @@ def contraction(sd: float, prior: np.ndarray) -> float | None:
 
 
 def _empty_row(component: Component) -> Row:
-    keys = [key for key, _ in _COLUMNS.values() if key not in {"parameter", "unit", "truth"}]
-    keys += ["low_95", "high_95", "low_68", "high_68"]
     row: Row = {"parameter": component.label, "unit": component.unit, "truth": component.truth}
-    return row | dict.fromkeys(keys)
+    return row | dict.fromkeys(NUMBERS)
 
 
 def _vector_row(name: str, rows: Sequence[Row]) -> Row:
