@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from bayescal.charge.electronics import Electronics
 from bayescal.special import log_normal_cdf, log_normal_pdf, normal_cdf
 
-SURVIVAL_FLOOR = 1e-26
-"""Added to survival probabilities, so that single precision holds their inverse."""
+SURVIVAL_FLOOR = 1e-18
+"""Added to survival probabilities, so that single precision holds their inverse squared."""
 
 _TINY = 1e-30
 _CODE_NODES, _CODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
@@ -145,7 +145,7 @@ def _share_of_signal(log_silent: Float[Array, "..."], outlier: Float[Array, ""])
     """Probability that a firing is one of the signal, which goes before an outlier at the same tick."""
     hazard = -jnp.expm1(log_silent)
     other = jnp.exp(log_silent) * jnp.asarray(outlier, log_silent.dtype)
-    return hazard / (hazard + other + _TINY)
+    return hazard / (hazard + other + 1e-15)
 
 
 def _restarts(

@@ -22,8 +22,9 @@ from bayescal.likelihoods.intervals import OffsetGrid, Stretches
 GRID_STEP_E = 450.0
 """Step of the offset grid [e-]: half the reset noise, smaller than every noise it has to resolve."""
 
-_GRID_SIZES = (24, 36, 52, 80)
-_STRETCH_SIZES = (16, 32, 48, 64, 96, 128, 256, 512, 1024, 2048, 4096, 8192)
+_SHAPES = ((16, 24), (16, 52), (48, 36), (48, 52), (128, 80), (512, 80), (2048, 80), (8192, 80))
+"""Numbers of stretches and offsets of a group of intervals, the cheaper first; few, because each is a program of its own."""
+
 _OFFSET_REACH_E = 4500.0
 
 
@@ -116,12 +117,11 @@ def plan_hits(
     start, ticks = _stretches(flat, _longest_stretch(signal_e, tolerance), chip)
     last = np.minimum(flat.end, chip.end_tick - 1) - chip.first_tick + 1
     charge = signal_e[flat.row, last] - signal_e[flat.row, flat.base - chip.first_tick]
-    size = _sizes((ticks > 0).sum(axis=1), charge)
-    shapes = np.unique(size, axis=0)
-    members = [np.flatnonzero((size == shape).all(axis=1)) for shape in shapes]
+    shape = _shape((ticks > 0).sum(axis=1), charge)
+    members = {number: np.flatnonzero(shape == number) for number in np.unique(shape)}
     groups = (
-        _group(_Flat(*(values[index] for values in flat)), start[index], ticks[index], shape, coverage, chip)
-        for shape, index in zip(shapes, members, strict=True)
+        _group(_Flat(*(values[index] for values in flat)), start[index], ticks[index], _SHAPES[number], coverage, chip)
+        for number, index in members.items()
     )
     return HitPlan(tuple(groups), tick)
 
@@ -179,24 +179,23 @@ def _stretches(
     return np.stack(starts, axis=1), np.stack(ticks, axis=1)
 
 
-def _sizes(count: Int[NDArray, " interval"], charge_e: Float[NDArray, " interval"]) -> Int[NDArray, "interval 2"]:
-    """Padded number of stretches and of offsets; the grid reaches down to the charge that discards can lose."""
-    stretches = np.asarray(_STRETCH_SIZES)[np.searchsorted(_STRETCH_SIZES, count)]
-    needed = (2 * _OFFSET_REACH_E + 1.2 * np.maximum(charge_e, 0)) / GRID_STEP_E + 1
-    offsets = np.asarray(_GRID_SIZES)[np.minimum(np.searchsorted(_GRID_SIZES, needed), len(_GRID_SIZES) - 1)]
-    return np.stack([stretches, offsets], axis=1)
+def _shape(count: Int[NDArray, " interval"], charge_e: Float[NDArray, " interval"]) -> Int[NDArray, " interval"]:
+    """First of the shapes that holds an interval; the grid reaches down to the charge that discards can lose."""
+    needed = np.minimum((2 * _OFFSET_REACH_E + 1.2 * np.maximum(charge_e, 0)) / GRID_STEP_E + 1, _SHAPES[-1][1])
+    fits = [(count <= n_stretches) & (needed <= n_offsets) for n_stretches, n_offsets in _SHAPES]
+    return np.argmax(np.stack(fits), axis=0)
 
 
 def _group(
     flat: _Flat,
     start: Int[NDArray, "interval stretch"],
     ticks: Int[NDArray, "interval stretch"],
-    shape: Int[NDArray, " 2"],
+    shape: tuple[int, int],
     coverage: Coverage,
     chip: Electronics,
 ) -> Intervals:
     """Intervals of one shape, padded."""
-    n_stretches, n_offsets = (int(value) for value in shape)
+    n_stretches, n_offsets = shape
     start, ticks = start[:, :n_stretches], ticks[:, :n_stretches]
     missing = ((0, 0), (0, n_stretches - start.shape[1]))
     start = np.where(ticks > 0, start, flat.end[:, None])
@@ -222,7 +221,7 @@ def _group(
         time_us=pad((tick - origin[:, None] + 0.5) * chip.tick_us),
         request=_contributors(flat.row, coverage),
         grid=OffsetGrid(_OFFSET_REACH_E - GRID_STEP_E * (n_offsets - 1), GRID_STEP_E, n_offsets),
-        discards=min(3, 1 + _GRID_SIZES.index(n_offsets)),
+        discards=3 if n_offsets > _SHAPES[0][1] else 1,
     )
 
 
