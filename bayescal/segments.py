@@ -56,7 +56,7 @@ class Segments(eqx.Module):
         return ((self.end_cm - self.start_cm) ** 2).sum(axis=-1) ** 0.5
 
     @property
-    def total_length_cm(self) -> Float[Array | np.ndarray, ""]:
+    def total_length_cm(self) -> Float[Array, ""] | np.floating:
         """Length of all steps [cm]."""
         return self.length_cm.sum()
 

@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from bayescal.charge.detector import ChargeDetector
 from bayescal.charge.electronics import Electronics
@@ -156,29 +157,44 @@ def _from_larndsim(path: Path, layout_path: Path) -> ChargeDetector:
     )
 
 
-def _geometry(path: Path, layout: Mapping[str, Any]) -> PixelGeometry:
-    """Pixel planes from the positions of the tiles, (drift, vertical, beam) in mm; a plane for each TPC."""
+class _Tiles(NamedTuple):
+    """Tiles of a layout: pixels along each side; centre (drift, y, x) [cm], TPC and sign of the drift of each."""
+
+    pixels: NDArray
+    centre_cm: NDArray
+    tpc: NDArray
+    to_cathode: NDArray
+
+
+def _tiles(path: Path, layout: Mapping[str, Any]) -> _Tiles:
+    """The tiles of a pixel layout."""
     missing = [name for name in _LAYOUT if name not in layout]
     if missing:
         raise InputError(f"{path}: the key `{missing[0]}` is missing; give larnd-sim's pixel layout")
+    try:
+        tiles = sorted(layout["tile_positions"])
+        return _Tiles(
+            pixels=np.max(list(layout["chip_channel_to_position"].values()), axis=0) + 1,
+            centre_cm=np.array([layout["tile_positions"][tile] for tile in tiles], float) / _MM_PER_CM,
+            tpc=np.array([layout["tile_indeces"][tile][0] for tile in tiles]),
+            to_cathode=np.array([layout["tile_orientations"][tile][0] for tile in tiles], float),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        message = f"{path}: the tables of the tiles do not fit each other, give larnd-sim's pixel layout ({error!r})"
+        raise InputError(message) from error
+
+
+def _geometry(path: Path, layout: Mapping[str, Any]) -> PixelGeometry:
+    """Pixel planes that the tiles make up, one for each TPC."""
+    tiles = _tiles(path, layout)
     pitch_cm = _number(path, "pixel_pitch", layout["pixel_pitch"]) / _MM_PER_CM
     drift_cm = _number(path, "drift_length", layout["drift_length"]) / _MM_PER_CM
-    try:
-        pixels = np.max(list(layout["chip_channel_to_position"].values()), axis=0) + 1
-        tiles = sorted(layout["tile_positions"])
-        centre_cm = np.array([layout["tile_positions"][tile] for tile in tiles], float) / _MM_PER_CM
-        tpc = np.array([layout["tile_indeces"][tile][0] for tile in tiles])
-        to_cathode = np.array([layout["tile_orientations"][tile][0] for tile in tiles], float)
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(
-            f"{path}: the tables of the tiles do not fit each other, give larnd-sim's ({error!r})"
-        ) from error
-    across_cm = centre_cm[:, [2, 1]]  # x is the beam axis
-    half_cm = pixels * pitch_cm / 2
+    across_cm, half_cm = tiles.centre_cm[:, [2, 1]], tiles.pixels * pitch_cm / 2
     lower_cm, upper_cm = across_cm.min(axis=0) - half_cm, across_cm.max(axis=0) + half_cm
     n_x, n_y = np.rint((upper_cm - lower_cm) / pitch_cm).astype(int)
-    first = [int(np.argmax(tpc == number)) for number in np.unique(tpc)]
-    anode_cm, cathode_cm = centre_cm[first, 0], centre_cm[first, 0] + to_cathode[first] * drift_cm
+    first = [int(np.argmax(tiles.tpc == number)) for number in np.unique(tiles.tpc)]
+    anode_cm = tiles.centre_cm[first, 0]
+    cathode_cm = anode_cm + tiles.to_cathode[first] * drift_cm
     rounded = [tuple(np.round(value, _DIGITS).tolist()) for value in (lower_cm, anode_cm, cathode_cm)]
     return PixelGeometry(round(pitch_cm, _DIGITS), int(n_x), int(n_y), *rounded)
 
@@ -190,7 +206,7 @@ def _electronics(path: Path, properties: Mapping[str, Any]) -> Electronics:
     if "RESET_NOISE_CHARGE" in properties:
         values["discard_reset_noise_e"] = values["reset_noise_e"]
     if "time_interval" in properties:
-        end_us = _number(path, "time_interval", properties["time_interval"][-1])
+        end_us = _number(path, "time_interval", np.atleast_1d(properties["time_interval"])[-1])
         values["n_ticks"] = round(end_us / Electronics().tick_us) - Electronics().first_tick
     return _build(path, Electronics, values)
 
