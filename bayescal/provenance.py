@@ -30,6 +30,7 @@ def provenance(study: Study, model: ModelFile) -> dict[str, Any]:
         "model_sha256": model.digest,
         "data_path": str(study.data),
         "data_sha256": None if study.data is None else digest(study.data),
+        "larndsim_keys": {p.name: p.larndsim_key for p in model.parameters if p.larndsim_key},
         **truth_of_data(study, model),
     }
 

@@ -4,6 +4,7 @@ Inputs: an .npz file with `x` [m], one row an event. Data: an .npz file with `vo
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -62,6 +63,12 @@ def read_truth(path):
 
 def describe(inputs, data):
     return {"events": inputs.x.shape[0], "points": inputs.x.size, "data points": 0 if data is None else data.size}
+
+
+def predictive(key, inputs, data, draws):
+    noise = np.asarray(jax.random.normal(key, (len(draws["slope"]), *data.shape)))
+    lines = draws["slope"][:, None, None] * inputs.x + draws["offset"][:, None, None]
+    return {"mean of an event": (data.mean(axis=1), (lines + 0.1 * noise).mean(axis=2))}
 
 
 def array(path, name):

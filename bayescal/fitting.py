@@ -1,0 +1,85 @@
+"""A study's fit, from its files to the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import PRNGKeyArray
+
+from bayescal.errors import InputError
+from bayescal.inference import Result, fit
+from bayescal.inference.progress import ProgressFunction, silent
+from bayescal.model_files import ModelFile
+from bayescal.parameters import units
+from bayescal.provenance import provenance
+from bayescal.study import Study, build
+
+REPLICAS = 60
+"""Draws of the posterior from which data are made for the predictive check."""
+
+
+def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
+    """Read what a study names and fit it with its settings.
+
+    Args:
+        study: a checked study.
+        progress: is told how the fit is doing.
+
+    Returns:
+        The result, with the data's summaries and their replicas where the model file makes such (`predictive`).
+
+    Raises:
+        InputError: the study names no data, or what it names cannot be used.
+    """
+    if study.data is None:
+        raise InputError(f"{study.path}: the key 'data' is missing; a fit needs observed data")
+    model, inputs, data = build(study)
+    fit_key, replica_key = jax.random.split(jax.random.key(study.seed))
+    result = fit(
+        model.hook("model"),
+        inputs,
+        data,
+        key=fit_key,
+        settings=study.sampler.fit_settings,
+        start=model.hook("start")(inputs, data) if model.has("start") else None,
+        tempered=model.hook("tempered") if model.has("tempered") else None,
+        units=units(model.parameters),
+        provenance=provenance(study, model),
+        progress=progress,
+    )
+    if not model.has("predictive") or result.method == "map":
+        return result
+    return with_replicas(replica_key, result, model, (inputs, data))
+
+
+def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
+    """The result with summaries of the data and of data made with posterior draws."""
+    inputs, data = arguments
+    summaries = model.hook("predictive")(key, inputs, data, thinned_draws(result, REPLICAS))
+    groups = result.data.copy()
+    observed = {name: np.asarray(pair[0]) for name, pair in summaries.items()}
+    replicated = {name: np.asarray(pair[1])[None] for name, pair in summaries.items()}
+    seen = groups["observed_data"].to_dataset() if "observed_data" in groups.children else xr.Dataset()
+    groups["observed_data"] = xr.DataTree(seen.assign(variables(observed, ())))
+    groups["posterior_predictive"] = xr.DataTree(xr.Dataset(variables(replicated, ("chain", "draw"))))
+    return Result(groups)
+
+
+def thinned_draws(result: Result, count: int) -> dict[str, np.ndarray]:
+    """Draws spread evenly over all chains, by parameter [draw, ...]."""
+    draws = {name: result.draws(name) for name in result.names}
+    size = min(len(values) for values in draws.values())
+    chosen = np.unique(np.linspace(0, size - 1, min(count, size)).astype(int))
+    return {name: values[chosen] for name, values in draws.items()}
+
+
+def variables(arrays: Mapping[str, np.ndarray], leading: tuple[str, ...]) -> dict[str, Any]:
+    """Arrays with names for their axes: the leading ones as given, `NAME_dim_0`, ... for the others."""
+    return {
+        name: ((*leading, *(f"{name}_dim_{axis}" for axis in range(array.ndim - len(leading)))), array)
+        for name, array in arrays.items()
+    }
