@@ -82,7 +82,7 @@ def _check_worst(
     index = int(values.argmax() if key == "r_hat" else values.argmin())
     worst = float(values[index])
     digits = 4 if key == "r_hat" else 0
-    words = "at most" if key == "r_hat" else "at least"
+    words = "up to" if key == "r_hat" else "down to"
     found = f"{words} {worst:.{digits}f} ({rows[index]['parameter']})"
     return Check(name, required, found, good(worst), remedy)
 
@@ -98,4 +98,4 @@ def _check_energy(result: Result) -> Check:
         worst = float(arviz_stats.bfmi(result.data["sample_stats"].to_dataset())["energy"].min())
     good = bool(worst > BFMI_LIMIT)
     remedy = "The tails are hard to reach: write the model in less dependent parameters"
-    return Check("E-BFMI", f"above {BFMI_LIMIT}", f"at least {worst:.2f}", good, remedy)
+    return Check("E-BFMI", f"above {BFMI_LIMIT}", f"down to {worst:.2f}", good, remedy)

@@ -135,7 +135,8 @@ def window(values: Sequence[np.ndarray], marks: Sequence[float]) -> tuple[float,
 def inline_svg(figure: Figure, title: str) -> str:
     """A figure as an SVG element for an HTML page: no file header, no links, a title for screen readers.
 
-    Element names are made unique to the figure, because a page holds several.
+    Element names are made unique to the figure, because a page holds several; text takes the page's font, and what is
+    drawn in INK and MUTED takes the page's colours `--ink` and `--muted`, so that it can be read on a dark page.
     """
     buffer = StringIO()
     figure.savefig(buffer, format="svg", dpi=140, transparent=True, metadata=NO_METADATA)
@@ -144,6 +145,8 @@ def inline_svg(figure: Figure, title: str) -> str:
     view = re.search(r'viewBox="[^"]*"', opening)
     prefix = re.sub(r"\W+", "-", title.lower())
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
+    body = re.sub(r"font-family: [^;\"]*", "font-family: inherit", body)
+    body = body.replace(INK, "var(--ink)").replace(MUTED, "var(--muted)")
     return f'<svg role="img" {view[0]}><title>{title}</title>{body}'
 
 

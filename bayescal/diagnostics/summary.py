@@ -22,6 +22,8 @@ from bayescal.inference.result import Result
 Row = dict[str, str | float | None]
 """One line of the table: `parameter`, `unit`, and numbers by column, None where one does not apply."""
 
+TextOfRow = Callable[[Row], str]
+
 NUMBERS = (
     *("mode", "mean", "sd", "median", "low_68", "high_68", "low_95", "high_95"),
     *("r_hat", "ess_bulk", "ess_tail", "mcse", "contraction"),
@@ -39,10 +41,10 @@ STACKS = (
     ("sd", "MCSE"),
     ("68 %",),
     ("95 %",),
-    ("ESS bulk", "ESS tail"),
     ("R-hat", "contraction"),
+    ("ESS bulk", "ESS tail"),
 )
-"""Headers that share a column in a terminal, one above the other."""
+"""Headers that share a column, one above the other, so that a table fits into a terminal and onto a phone."""
 
 
 def summary_rows(result: Result) -> list[Row]:
@@ -71,28 +73,31 @@ def summary_table(result: Result) -> Table:
 
 def rows_table(rows: Sequence[Row], title: str) -> Table:
     """Rows as a table for a terminal, two lines a row so that it fits; columns that no row fills are left out."""
-    shown = shown_columns(rows)
+    columns = stacked_columns(rows)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption, table.caption_justify = footnote(rows), "left"
-    stacks = [[header for header in stack if header in shown] for stack in STACKS]
-    for stack in filter(None, stacks):
-        table.add_column("\n".join(stack), justify="left" if "parameter" in stack else "right", overflow="fold")
+    for header in columns:
+        table.add_column(header, justify="left" if "parameter" in header else "right", overflow="fold")
     for row in rows:
-        table.add_row(*("\n".join(shown[header](row) for header in stack) for stack in filter(None, stacks)))
+        table.add_row(*(text(row) for text in columns.values()))
     return table
 
 
-def shown_columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Headers of the columns that have something to show, each with the text of a row in it."""
+def stacked_columns(rows: Sequence[Row]) -> dict[str, TextOfRow]:
+    """Columns of two lines: headers, each with the text of a row in it; what no row fills is left out."""
     filled = {key for row in rows for key, value in row.items() if value is not None}
-    return {header: text for header, (key, text) in _COLUMNS.items() if key in filled}
+    shown = {header: text for header, (key, text) in _COLUMNS.items() if key in filled}
+    stacks = [[header for header in stack if header in shown] for stack in STACKS]
+    return {"\n".join(stack): _stacked([shown[header] for header in stack]) for stack in stacks if stack}
 
 
 def footnote(rows: Sequence[Row]) -> str:
-    """What a reader must know about rows that stand for several values; empty where there are none."""
+    """How to read the intervals, and the rows that stand for several values where there are any."""
+    intervals = "68 % and 95 %: central intervals, the lower end above the upper."
     if not any("values)" in str(row["parameter"]) for row in rows):
-        return ""
-    return "Rows of several values: average of the means, median of sd and contraction, worst of the chain's figures."
+        return intervals
+    several = "average of the means, median of sd and contraction, worst of the chain's figures"
+    return f"{intervals} Rows of several values: {several}."
 
 
 def _row_maker(result: Result) -> Callable[[Component], Row]:
@@ -162,20 +167,24 @@ def _vector_row(name: str, rows: Sequence[Row]) -> Row:
     return row
 
 
-def _by_sd(key: str) -> Callable[[Row], str]:
+def _stacked(texts: Sequence[TextOfRow]) -> TextOfRow:
+    return lambda row: "\n".join(text(row) for text in texts)
+
+
+def _by_sd(key: str) -> TextOfRow:
     return lambda row: measured(row[key], row["sd"] or 0.0)
 
 
-def _decimals(key: str, digits: int) -> Callable[[Row], str]:
+def _decimals(key: str, digits: int) -> TextOfRow:
     return lambda row: rounded(row[key], digits)
 
 
-def _interval(level: str) -> Callable[[Row], str]:
+def _interval(level: str) -> TextOfRow:
     low, high = _by_sd(f"low_{level}"), _by_sd(f"high_{level}")
-    return lambda row: "-" if row[f"low_{level}"] is None else f"{low(row)} …\n{high(row)}"
+    return lambda row: "-" if row[f"low_{level}"] is None else f"{low(row)}\n{high(row)}"
 
 
-_COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
+_COLUMNS: dict[str, tuple[str, TextOfRow]] = {
     "parameter": ("parameter", lambda row: str(row["parameter"])),
     "unit": ("unit", lambda row: pretty_unit(str(row["unit"]))),
     "truth": ("truth", _by_sd("truth")),

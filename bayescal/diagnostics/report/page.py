@@ -24,7 +24,7 @@ from bayescal.diagnostics.plots import marginal_figure
 from bayescal.diagnostics.plots_chains import energy_figure, rank_figure, trace_figure
 from bayescal.diagnostics.plots_pairs import correlation_figure, pair_figure
 from bayescal.diagnostics.predictive import Check, predictive_checks, predictive_figure, result_summaries
-from bayescal.diagnostics.summary import Row, footnote, member_rows, shown_columns, summary_rows
+from bayescal.diagnostics.summary import Row, footnote, member_rows, stacked_columns, summary_rows
 from bayescal.inference.result import Result
 
 MOST_MEMBER_ROWS = 200
@@ -92,8 +92,9 @@ def page(result: Result, map_result: Result | None = None) -> str:
 
 def parameter_sheet(rows: list[Row]) -> Sheet:
     """Rows of a summary as a table of the page."""
-    shown = shown_columns(rows)
-    return Sheet(list(shown), [[superscript(text(row)) for text in shown.values()] for row in rows], footnote(rows))
+    columns = stacked_columns(rows)
+    cells = [[superscript(text(row)) for text in columns.values()] for row in rows]
+    return Sheet(list(columns), cells, footnote(rows))
 
 
 def member_sheet(result: Result) -> Sheet | None:
