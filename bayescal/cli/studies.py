@@ -107,6 +107,5 @@ def simulate(
     simulated.model.hook("write")(output, simulated.data, simulated.inputs, simulated.truth)
     if simulated.model.has("describe"):
         sizes = simulated.model.hook("describe")(simulated.inputs, simulated.data)
-        show_table(f"Wrote {output}", ("quantity", "value"), sizes.items())
-    else:
-        typer.echo(f"wrote {output}")
+        show_table("Simulated", ("quantity", "value"), sizes.items())
+    typer.echo(f"wrote {output}")

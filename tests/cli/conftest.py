@@ -49,6 +49,6 @@ def study(tmp_path: Path) -> Path:
     path.write_text(
         f'model = "{LINE}"\ndata = "volts.npz"\noutput = "result.nc"\n'
         '[inputs]\npoints = "points.npz"\n[truth]\nslope = 3.0\n'
-        "[sampler]\nchains = 2\ndraws = 400\nprior_draws = 50\n"
+        "[sampler]\nchains = 2\ndraws = 900\nprior_draws = 50\n"
     )
     return path

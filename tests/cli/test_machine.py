@@ -1,10 +1,17 @@
 """Device, cache and outputs."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import pytest
 
 from bayescal.cli.machine import require_writable, use_device
 from bayescal.errors import DeviceError, InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_device_is_named():
@@ -41,3 +48,16 @@ def test_outputs_below_a_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"result\.nc: cannot be written"):
         require_writable(tmp_path / "file" / "result.nc")
+
+
+def test_a_fresh_process_gets_a_device_for_each_chain(study):
+    """Nothing starts JAX before the study's device and chains are known."""
+    study.write_text(study.read_text().replace('data = "volts.npz"\n', ""))
+    script = (
+        "import jax, sys\nfrom bayescal.cli import main\n"
+        "try:\n    main(['check', sys.argv[1]])\n"
+        "except SystemExit as left:\n    print('left with', left.code, 'devices', jax.device_count())\n"
+    )
+    command = [sys.executable, "-c", script, str(study)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert f"left with 0 devices {min(2, os.cpu_count())}" in shown.stdout
