@@ -59,6 +59,15 @@ class Pulse(eqx.Module):
     slow_us: Real
     drift_us: Real
 
+    def table(self) -> list[Real]:
+        """The fields, in order."""
+        return [self.end_us, self.width_us, self.fraction, self.fast_us, self.slow_us, self.drift_us]
+
+    @classmethod
+    def from_table(cls, table: Float[Array, "6 ..."]) -> Pulse:
+        """The inverse of `table`."""
+        return cls(*table)
+
     def on_clock(self, origin_us: Real, dtype: jnp.dtype) -> Pulse:
         """The same pulse with times counted from an origin; subtract in float64, then round to `dtype`."""
         shifted = (
@@ -75,9 +84,10 @@ class Pulse(eqx.Module):
 class ParametrisedResponse(eqx.Module):
     """The parametrised response with its full exponential tails."""
 
-    def collected(self, time_us: Real, pulse: Pulse) -> Real:
-        """Fraction of a charge that its pixel has collected by a time."""
-        return two_component_cdf(time_us - pulse.end_us, pulse.width_us, pulse.fraction, pulse.fast_us, pulse.slow_us)
+    def collected(self, time_us: Float[Array, "charge time"], pulse: Pulse) -> Float[Array, "charge time"]:
+        """Fraction of each charge that its pixel has collected by given times."""
+        shape = (pulse.end_us, pulse.width_us, pulse.fraction, pulse.fast_us, pulse.slow_us)
+        return two_component_cdf(time_us, *shape)
 
 
 class TruncatedResponse(eqx.Module):
@@ -90,21 +100,22 @@ class TruncatedResponse(eqx.Module):
     samples: int = eqx.field(static=True, default=51)
     tick_us: float = eqx.field(static=True, default=0.1)
 
-    def collected(self, time_us: Real, pulse: Pulse) -> Real:
-        """Fraction of a charge that its pixel has collected by a time; the clock's origin must be a whole tick."""
+    def collected(self, time_us: Float[Array, "charge time"], pulse: Pulse) -> Float[Array, "charge time"]:
+        """Fraction of each charge collected by given times; the clock's origin must be a whole tick."""
         tick = jnp.floor(pulse.drift_us / self.tick_us + 0.5)
-        start = self.tick_us * (tick - self.samples - 0.5)
+        start = (self.tick_us * (tick - self.samples - 0.5))[:, None]
         stop = start + self.samples * self.tick_us
         time_us = jnp.clip(time_us, start, stop)
 
         def component(mean_us: Real) -> Real:
             def cdf(t: Real) -> Real:
-                return two_component_cdf(t - pulse.end_us, pulse.width_us, jnp.ones_like(mean_us), mean_us, mean_us)
+                return two_component_cdf(t, pulse.end_us, pulse.width_us, jnp.ones_like(mean_us), mean_us, mean_us)
 
             inner = cdf(stop - self.tick_us) - cdf(start + self.tick_us)
             return (cdf(time_us) - cdf(start)) / inner
 
-        return pulse.fraction * component(pulse.fast_us) + (1 - pulse.fraction) * component(pulse.slow_us)
+        fraction = pulse.fraction[:, None]
+        return fraction * component(pulse.fast_us) + (1 - fraction) * component(pulse.slow_us)
 
 
 Response = ParametrisedResponse | TruncatedResponse
@@ -123,44 +134,67 @@ def _tail(time_us: Real, width_us: Real, mean_us: Real) -> Real:
     return jnp.where(v > 0, near, far - near)
 
 
-@jax.custom_jvp
-def two_component_cdf(time_us: Real, width_us: Real, fraction: Real, fast_us: Real, slow_us: Real) -> Real:
-    """Cumulative distribution of N(0, width^2) - X with X a mixture of two exponentials.
+PerCharge = Float[Array, " charge"]
+ChargeTime = Float[Array, "charge time"]
+
+
+@jax.custom_vjp
+def two_component_cdf(
+    time_us: ChargeTime, end_us: PerCharge, width_us: PerCharge, fraction: PerCharge, fast_us: PerCharge, slow_us: PerCharge
+) -> ChargeTime:
+    """Cumulative distribution of end + N(0, width^2) - X with X a mixture of two exponentials.
+
+    The times are constants for derivatives; those by the other arguments are sums over time in closed form.
 
     Args:
-        time_us: time after the end of the rising current [us].
+        time_us: times, one row a charge [us].
+        end_us: end of the rising current [us].
         width_us: normal spread [us].
         fraction: weight of the component of mean `fast_us`; the other has mean `slow_us` [us].
     """
-    return _cdf_parts(time_us, width_us, fraction, fast_us, slow_us)[0]
+    step, fast, slow, _ = _cdf_parts(time_us, end_us, width_us, fast_us, slow_us)
+    return step + fraction[:, None] * fast + (1 - fraction[:, None]) * slow
 
 
-def _cdf_parts(time_us: Real, width_us: Real, fraction: Real, fast_us: Real, slow_us: Real) -> tuple[Real, Real, Real]:
-    u = time_us / width_us
-    tail = 0.5 * jnp.exp(-0.5 * u * u) * erfcx_positive(jnp.abs(u) * _SQRT_HALF)
-    fast = _tail(time_us, width_us, fast_us)
-    slow = _tail(time_us, width_us, slow_us)
-    return jnp.where(u > 0, 1 - tail, tail) + fraction * fast + (1 - fraction) * slow, fast, slow
+def _cdf_parts(
+    time_us: ChargeTime, end_us: PerCharge, width_us: PerCharge, fast_us: PerCharge, slow_us: PerCharge
+) -> tuple[ChargeTime, ChargeTime, ChargeTime, ChargeTime]:
+    """Normal step, tails of both components, and exp(-u^2/2)."""
+    late, width = time_us - end_us[:, None], width_us[:, None]
+    u = late / width
+    gauss = jnp.exp(-0.5 * u * u)
+    tail = 0.5 * gauss * erfcx_positive(jnp.abs(u) * _SQRT_HALF)
+    fast, slow = _tail(late, width, fast_us[:, None]), _tail(late, width, slow_us[:, None])
+    return jnp.where(u > 0, 1 - tail, tail), fast, slow, gauss
 
 
-@two_component_cdf.defjvp
-def _two_component_cdf_jvp(primals, tangents):
+def _cdf_forward(*arguments: Array) -> tuple[ChargeTime, tuple[Array, ...]]:
+    return two_component_cdf(*arguments), arguments
+
+
+def _cdf_backward(arguments: tuple[Array, ...], cotangent: ChargeTime) -> tuple[Array | None, ...]:
     """The derivatives follow from d tail / dt = tail / w - phi(t / sigma) / sigma."""
-    time, width, fraction, mean_fast, mean_slow = primals
-    d_time, d_width, d_fraction, d_fast, d_slow = tangents
-    value, fast, slow = _cdf_parts(*primals)
-    u = time / width
-    phi = _INV_SQRT_2PI * jnp.exp(-0.5 * u * u)
+    time_us, end_us, width, fraction, mean_fast, mean_slow = arguments
+    _, fast, slow, gauss = _cdf_parts(time_us, end_us, width, mean_fast, mean_slow)
+    late = time_us - end_us[:, None]
 
-    def per_width(tail: Real, mean: Real) -> Real:
-        return tail * width / mean**2 - phi / mean
+    def total(values: ChargeTime) -> PerCharge:
+        return (cotangent * values).sum(axis=1)
 
-    def per_mean(tail: Real, mean: Real) -> Real:
-        return (phi * width - tail * (time + width**2 / mean)) / mean**2
-
+    phi = _INV_SQRT_2PI * total(gauss)
+    sums = ((total(fast), total(late * fast), mean_fast), (total(slow), total(late * slow), mean_slow))
+    by_time = [tail / mean for tail, _, mean in sums]
+    by_width = [tail * width / mean**2 - phi / mean for tail, _, mean in sums]
+    by_mean = [(phi * width - late_tail - tail * width**2 / mean) / mean**2 for tail, late_tail, mean in sums]
     rest = 1 - fraction
-    tangent = (fraction * fast / mean_fast + rest * slow / mean_slow) * d_time
-    tangent += (fraction * per_width(fast, mean_fast) + rest * per_width(slow, mean_slow)) * d_width
-    tangent += (fast - slow) * d_fraction
-    tangent += fraction * per_mean(fast, mean_fast) * d_fast + rest * per_mean(slow, mean_slow) * d_slow
-    return value, tangent
+    return (
+        None,
+        -(fraction * by_time[0] + rest * by_time[1]),
+        fraction * by_width[0] + rest * by_width[1],
+        sums[0][0] - sums[1][0],
+        fraction * by_mean[0],
+        rest * by_mean[1],
+    )
+
+
+two_component_cdf.defvjp(_cdf_forward, _cdf_backward)

@@ -79,23 +79,24 @@ class PixelSignals(eqx.Module):
             time_us: times on these clocks [us]; their precision is that of the result.
         """
         dtype = time_us.dtype
-        charge = self.charge_e.astype(dtype)
+        # one gather of rows: its transpose, a scatter, costs per row
+        table = jnp.stack([self.charge_e, *self.pulse.table()], axis=-1)[request.pair]
+        charge = table[:, 0].astype(dtype)
+        pulse = Pulse.from_table(table[:, 1:].T).on_clock(origin_us[request.row], dtype)
 
         @jax.checkpoint
-        def add(collected: Array, chunk: Request) -> tuple[Array, None]:
-            pulse = jax.tree.map(lambda values: values[chunk.pair], self.pulse)
-            pulse = pulse.on_clock(origin_us[chunk.row], dtype)
-            pulse = jax.tree.map(lambda values: values[:, None], pulse)
-            fraction = self.response.collected(time_us[chunk.row], pulse)
-            return collected.at[chunk.row].add(charge[chunk.pair, None] * fraction, indices_are_sorted=True), None
+        def add(collected: Array, chunk: tuple[Array, Pulse, Array]) -> tuple[Array, None]:
+            charge, pulse, row = chunk
+            fraction = self.response.collected(time_us[row], pulse)
+            return collected.at[row].add(charge[:, None] * fraction, indices_are_sorted=True), None
 
-        return jax.lax.scan(add, jnp.zeros_like(time_us), _chunks(request))[0]
+        return jax.lax.scan(add, jnp.zeros_like(time_us), _chunks((charge, pulse, jnp.asarray(request.row))))[0]
 
 
-def _chunks(request: Request) -> Request:
+def _chunks(entries: tuple[Array, Pulse, Array]) -> tuple[Array, Pulse, Array]:
     """The entries in equal chunks, so that memory does not grow with the input."""
-    n_chunks = -(-request.pair.shape[0] // _CHUNK)
-    return jax.tree.map(lambda values: values.reshape(n_chunks, -1), request)
+    n_chunks = -(-entries[0].shape[0] // _CHUNK)
+    return jax.tree.map(lambda values: values.reshape(n_chunks, -1), entries)
 
 
 def request_size(n_entries: int) -> int:
