@@ -27,8 +27,7 @@ TRUTH = {
 }
 """What the data are made with: inside the default priors, away from the nominal values."""
 
-CHAINS = 4
-SAMPLER = {"chains": CHAINS, "draws": 150, "min_ess": 420.0, "max_draws": 1000}
+SAMPLER = {"draws": 150, "min_ess": 420.0, "max_draws": 1000}
 """Enough for the 400 effective draws that the verdict asks for."""
 
 PROBABILITY = 0.997

@@ -30,6 +30,9 @@ def fit(
 
     Example: bayescal fit study.toml --method nuts --output result.nc
     """
+    from bayescal.cli.machine import use_device_of
+
+    use_device_of(study, device)
     from bayescal.study import override, read_study
 
     read = override(read_study(study), method=method, output=output, seed=seed, device=device)
@@ -41,11 +44,10 @@ def fit(
 def run_fit(study: Study) -> Result:
     """Fit a study, write its result and print its table."""
     from bayescal.cli.display import fit_progress
-    from bayescal.cli.machine import require_writable, use_device
+    from bayescal.cli.machine import require_writable
     from bayescal.fitting import fit_study
 
     require_writable(study.result_path)
-    use_device(study.sampler.device, study.sampler.chains)
     with fit_progress() as progress:
         result = fit_study(study, progress)
     result.save(study.result_path)
@@ -67,11 +69,12 @@ def demo(
     Example: bayescal demo --output demo-output
     """
     from bayescal.cli.machine import require_writable, use_device
-    from bayescal.demo import CHAINS, truth_checks, verdict, write_demo_study
-    from bayescal.study import override, read_study
 
     require_writable(output / "report.html")
-    use_device(device or "auto", CHAINS)
+    use_device(device or "auto")
+    from bayescal.demo import truth_checks, verdict, write_demo_study
+    from bayescal.study import override, read_study
+
     path, tracks = write_demo_study(output, length, seed)
     typer.echo(f"made {tracks}: {path}")
     simulate(path, output=output / "hits.h5", device=device)

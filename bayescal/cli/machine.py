@@ -1,21 +1,28 @@
-"""What the command line decides about the machine before JAX starts: device, chains in parallel, compilation cache."""
+"""What the command line decides about the machine before JAX starts: device, chains in parallel, compilation cache.
+
+JAX starts with the first array, and some libraries make arrays when they are imported. Commands therefore call one of
+these functions before they import what computes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import jax
 import platformdirs
 
 from bayescal.errors import DeviceError, InputError
 
+DEVICES = ("auto", "cpu", "gpu")
+CHAINS = 4  # as FitSettings has it
 
-def use_device(device: str, chains: int = 1) -> str:
+
+def use_device(device: str = "auto", chains: int = CHAINS) -> str:
     """Choose the device, and as many CPU devices as chains can run at once; turns on the compilation cache.
-
-    To be called before the first array is made.
 
     Args:
         device: "auto", "cpu" or "gpu".
@@ -36,10 +43,33 @@ def use_device(device: str, chains: int = 1) -> str:
     backend = jax.default_backend()
     if device != "auto" and backend != device:
         remedy = "install bayescal[cuda]" if device == "gpu" else "start a new process"
-        raise DeviceError(
-            f"device {device!r} was asked for, but JAX has only {backend!r}; {remedy} or use another device"
-        )
+        raise DeviceError(f"device {device!r} was asked for, but JAX has only {backend!r}; {remedy} or choose another")
     return str(jax.devices()[0])
+
+
+def use_device_of(study: Path, device: str | None = None) -> str:
+    """Choose the device that the command line asks for, else the study; see `use_device`.
+
+    The study is only peeked at here. What is wrong with it is said by its reader, which computes and so comes later.
+    """
+    sampler = peek_at_sampler(study)
+    asked, chains = device or sampler.get("device"), sampler.get("chains")
+    return use_device(asked if asked in DEVICES else "auto", chains if isinstance(chains, int) else CHAINS)
+
+
+def peek_at_sampler(study: Path) -> dict[str, Any]:
+    """The [sampler] of a study as it stands there; empty where it cannot be read."""
+    try:
+        table = tomllib.loads(study.read_text(encoding="utf-8")).get("sampler", {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def use_cpu_if_idle() -> None:
+    """For commands that compute little: leave a GPU alone, unless JAX runs on it already."""
+    use_compilation_cache()
+    jax.config.update("jax_platforms", "cpu")
 
 
 def use_compilation_cache() -> None:

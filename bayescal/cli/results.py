@@ -22,6 +22,9 @@ def summary(result: ResultFile) -> None:
 
     Example: bayescal summary result.nc
     """
+    from bayescal.cli.machine import use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal.inference import load
 
     loaded = load(result)
@@ -40,9 +43,11 @@ def compare(
 
     Example: bayescal compare map.nc nuts.nc --output comparison.png
     """
+    from bayescal.cli.machine import require_writable, use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal import diagnostics
     from bayescal.cli.display import console
-    from bayescal.cli.machine import require_writable
     from bayescal.inference import load
 
     require_writable(output)
@@ -65,7 +70,9 @@ def report(
 
     Example: bayescal report nuts.nc --map map.nc --output report.html
     """
-    from bayescal.cli.machine import require_writable
+    from bayescal.cli.machine import require_writable, use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal.diagnostics.report import report as write_report
     from bayescal.inference import load
 
@@ -85,7 +92,9 @@ def export(
 
     Example: bayescal export nuts.nc --yaml constants.yaml --json constants.json
     """
-    from bayescal.cli.machine import require_writable
+    from bayescal.cli.machine import require_writable, use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal.diagnostics.export import export_json, export_yaml
     from bayescal.inference import load
 
@@ -109,7 +118,9 @@ def convert(
 
     Example: bayescal convert reference_0.h5 reference_1.h5 --output hits.h5
     """
-    from bayescal.cli.machine import require_writable
+    from bayescal.cli.machine import require_writable, use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal.readers.detector import read_detector
     from bayescal.readers.hits import write_hits
     from bayescal.readers.larndsim_jax import convert as read_foreign

@@ -22,11 +22,12 @@ def models() -> None:
 
     Example: bayescal models
     """
+    from bayescal.cli.machine import use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal.cli.display import show_table
-    from bayescal.cli.machine import use_device
     from bayescal.model_files import list_models, load_model
 
-    use_device("cpu")
     rows = []
     for name in list_models():
         model = load_model(name)
@@ -44,7 +45,9 @@ def init(
 
     Example: bayescal init charge_constants --output study.toml
     """
-    from bayescal.cli.machine import require_writable, use_device
+    from bayescal.cli.machine import require_writable, use_cpu_if_idle
+
+    use_cpu_if_idle()
     from bayescal.diagnostics.files import write_text
     from bayescal.errors import InputError
     from bayescal.model_files import load_model
@@ -52,7 +55,6 @@ def init(
 
     if output is not None and require_writable(output).exists():
         raise InputError(f"{output}: exists already; choose another name, so that no study is lost")
-    use_device("cpu")
     loaded = load_model(model)
     values = {} if loaded.path.stem == model else {"model": str(loaded.path.resolve())}
     text = write_template(loaded, values)
@@ -71,12 +73,13 @@ def check(study: StudyFile, device: Device = None) -> None:
 
     Example: bayescal check study.toml
     """
+    from bayescal.cli.machine import use_device_of
+
+    name = use_device_of(study, device)
     from bayescal.cli.check import show_check
-    from bayescal.cli.machine import use_device
     from bayescal.study import build, override, read_study
 
     read = override(read_study(study), device=device)
-    name = use_device(read.sampler.device, read.sampler.chains)
     show_check(read, build(read), name)
 
 
@@ -95,14 +98,15 @@ def simulate(
     """
     import jax
 
+    from bayescal.cli.machine import require_writable, use_device_of
+
+    use_device_of(study, device)
     from bayescal.cli.display import show_table
-    from bayescal.cli.machine import require_writable, use_device
     from bayescal.simulation import simulate as draw_data
     from bayescal.study import override, read_study
 
     read = override(read_study(study), seed=seed, device=device)
     require_writable(output)
-    use_device(read.sampler.device)
     simulated = draw_data(jax.random.key(read.seed), read)
     simulated.model.hook("write")(output, simulated.data, simulated.inputs, simulated.truth)
     if simulated.model.has("describe"):
