@@ -181,9 +181,13 @@ def _tail(counts: np.ndarray, n: int, shares: np.ndarray) -> np.ndarray:
 
 
 def _band(n: int, shares: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest count at each share whose two-sided tail probability exceeds `tail` [share]."""
+    """Smallest and largest count at each share whose two-sided tail probability exceeds `tail` [share].
+
+    Where no count does, the smallest is above the largest.
+    """
     inside = _tail(np.arange(n + 1)[:, None], n, shares) > tail
-    return inside.argmax(axis=0), n - inside[::-1].argmax(axis=0)
+    low = np.where(inside.any(axis=0), inside.argmax(axis=0), n + 1)
+    return low, n - inside[::-1].argmax(axis=0)
 
 
 def _inside(n: int, shares: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:

@@ -106,8 +106,8 @@ def compare(first: Result, second: Result) -> Comparison:
     Raises:
         InputError: the results have no scalar parameter in common.
     """
-    theirs = {component.label: component for component in scalars(second)}
-    pairs = [(mine, theirs[mine.label]) for mine in scalars(first) if mine.label in theirs]
+    theirs = comparable(second)
+    pairs = [(mine, theirs[label]) for label, mine in comparable(first).items() if label in theirs]
     if not pairs:
         raise InputError(
             f"the results share no parameter, so there is nothing to compare: one has "
@@ -117,6 +117,11 @@ def compare(first: Result, second: Result) -> Comparison:
     mine, others = zip(*pairs, strict=True)
     curves = (Curve(names[0], mine, is_mode(first)), Curve(names[1], others, is_mode(second)))
     return Comparison(names, tuple(_line(curves, index) for index in range(len(pairs))), marginals(curves))
+
+
+def comparable(result: Result) -> dict[str, Component]:
+    """The scalar parameters by name; of a mode those with curvature, for what is computed from them has none."""
+    return {c.label: c for c in scalars(result) if not is_mode(result) or c.mode_sd is not None}
 
 
 def mode_estimate(component: Component) -> Estimate:

@@ -57,8 +57,11 @@ def convergence(result: Result) -> Verdict:
 
 
 def sampling_checks(result: Result) -> tuple[Check, ...]:
-    """The checks of a sampled result; those on the sampler's own records only where the result has these."""
-    rows = member_rows(result)
+    """The checks of a sampled result; those on the sampler's own records only where the result has these.
+
+    A variable that neither prior nor posterior moves is a constant of the model and not checked.
+    """
+    rows = [row for row in member_rows(result) if row["sd"] or row["contraction"] is not None]
     longer = "Draw longer chains, or start them from the mode with its curvature as metric"
     checks = [
         _check_worst(rows, "r_hat", "R-hat", f"below {RHAT_LIMIT}", lambda value: value < RHAT_LIMIT, longer),

@@ -15,7 +15,8 @@ STRENGTHS = ((0.95, "nearly degenerate"), (0.7, "strong"), (0.4, "moderate"), (0
 def covariance(result: Result) -> xr.DataArray:
     """Covariance of the scalar parameters [parameter, parameter_2], units as the parameters'.
 
-    From the draws, or from the curvature where the result is a mode.
+    From the draws, or from the curvature where the result is a mode: then without variables that were computed from
+    the parameters.
 
     Raises:
         InputError: a mode without curvature, or draws that do not move.
@@ -26,13 +27,22 @@ def covariance(result: Result) -> xr.DataArray:
         at_mode = curvature(result)
         if at_mode is None:
             raise InputError("the result is a mode without curvature; fit it again with method laplace")
-        return at_mode.sel(parameter=labels, parameter_2=labels)
+        known = [label for label in labels if label in at_mode["parameter"].values]
+        return at_mode.sel(parameter=known, parameter_2=known)
     stuck = [component.label for component in components if constant(component)]
     if stuck:
         raise InputError(f"the draws of {', '.join(stuck)} are all equal, they have no covariance; see the convergence")
     draws = np.array([component.draws.ravel() for component in components])
     coordinates = {"parameter": labels, "parameter_2": labels}
     return xr.DataArray(np.atleast_2d(np.cov(draws)), coordinates, ("parameter", "parameter_2"), "covariance")
+
+
+def has_covariance(result: Result) -> bool:
+    """Whether a result has a covariance of at least one scalar parameter."""
+    components = scalars(result)
+    if is_mode(result):
+        return any(component.mode_sd is not None for component in components)
+    return bool(components) and not any(constant(component) for component in components)
 
 
 def correlation(result: Result) -> xr.DataArray:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from bayescal.diagnostics.contents import Component, constant, is_mode, scalars, spread
-from bayescal.diagnostics.correlation import correlation, covariance
+from bayescal.diagnostics.contents import Component, is_mode, scalars, spread
+from bayescal.diagnostics.correlation import correlation, covariance, has_covariance
 from bayescal.diagnostics.files import write_text
 from bayescal.diagnostics.numbers import measured
 from bayescal.diagnostics.summary import Row, member_rows
@@ -98,8 +98,7 @@ def mode_value(component: Component) -> float:
 
 
 def _matrices(result: Result) -> dict[str, Any]:
-    known = all(c.mode_sd is not None if is_mode(result) else not constant(c) for c in scalars(result))
-    if not known or not scalars(result):
+    if not has_covariance(result):
         return {"matrix_parameters": [], "covariance": [], "correlation": []}
     matrix = covariance(result)
     return {

@@ -105,13 +105,16 @@ def _row_maker(result: Result) -> Callable[[Component], Row]:
 
 
 def mode_row(component: Component) -> Row:
-    """The row of a mode: the mode, its standard deviation by the curvature, and normal intervals around it."""
+    """The row of a mode: the mode, its standard deviation by the curvature, and normal intervals around it.
+
+    A variable computed from the parameters has no curvature: the mean of the draws, at the mode one, and no deviation.
+    """
     mode, sd = component.mode, component.mode_sd
-    row = _empty_row(component) | {"mode": mode, "sd": sd}
-    if mode is not None and sd is not None:
-        for name, level in LEVELS.items():
-            row[f"low_{name}"], row[f"high_{name}"] = map(float, norm.interval(level, loc=mode, scale=sd))
-        row["contraction"] = contraction(sd, component.prior)
+    if mode is None or sd is None:
+        return _empty_row(component) | {"mode": float(component.draws.mean())}
+    row = _empty_row(component) | {"mode": mode, "sd": sd, "contraction": contraction(sd, component.prior)}
+    for name, level in LEVELS.items():
+        row[f"low_{name}"], row[f"high_{name}"] = map(float, norm.interval(level, loc=mode, scale=sd))
     return row
 
 

@@ -97,3 +97,15 @@ def nuts_result() -> Result:
 @pytest.fixture(scope="session")
 def map_result() -> Result:
     return mode()
+
+
+@pytest.fixture(scope="session")
+def make_sampled():
+    """The function that makes sampled results."""
+    return sampled
+
+
+@pytest.fixture(scope="session")
+def known():
+    """Names, mean, standard deviation and correlation behind the results."""
+    return NAMES, MEAN, SD, CORRELATION

@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from bayescal.diagnostics.compare import Comparison, compare
 from bayescal.diagnostics.contents import constant, is_mode, scalars
 from bayescal.diagnostics.convergence import convergence
-from bayescal.diagnostics.correlation import strongest_pairs
+from bayescal.diagnostics.correlation import has_covariance, strongest_pairs
 from bayescal.diagnostics.figures import inline_svg
 from bayescal.diagnostics.files import write_text
 from bayescal.diagnostics.numbers import superscript
@@ -83,7 +82,7 @@ def page(result: Result, map_result: Result | None = None) -> str:
         parameters=parameter_sheet(summary_rows(result)),
         members=member_sheet(result),
         comparison=None if comparison is None else comparison_sheet(comparison),
-        pairs=strongest_pairs(result) if _has_matrix(result) else [],
+        pairs=strongest_pairs(result) if has_covariance(result) else [],
         pictures=pictures(result, checks, comparison),
         checks=checks,
         provenance=provenance_rows(result.attrs),
@@ -135,7 +134,7 @@ def drawable(result: Result) -> dict[str, Callable[[Result], Figure]]:
     enough = {
         "marginals": (marginal_figure, bool(components)),
         "pairs": (pair_figure, bool(moving)),
-        "correlations": (correlation_figure, len(components) > 1 and _has_matrix(result)),
+        "correlations": (correlation_figure, len(components) > 1 and has_covariance(result)),
         "traces": (trace_figure, bool(components) and not is_mode(result)),
         "ranks": (rank_figure, bool(components) and not is_mode(result)),
         "energy": (energy_figure, "energy" in stats),
@@ -161,13 +160,6 @@ def fact_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(fact_text, value))
     return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
-
-
-def _has_matrix(result: Result) -> bool:
-    components = scalars(result)
-    if is_mode(result):
-        return bool(components) and all(np.isfinite(c.mode_sd or np.nan) for c in components)
-    return bool(components) and not any(constant(component) for component in components)
 
 
 CAPTIONS = {
