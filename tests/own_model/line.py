@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from pydantic import Field
 
 from bayescal.errors import InputError
 from bayescal.parameters import Parameter, draw
-from bayescal.study import InputSettings, Path
+from bayescal.settings import Field, InputSettings, Path
 
 PARAMETERS = (
     Parameter("slope", "V/m", 2.0, dist.Normal(0.0, 10.0), description="rise of the line", larndsim_key="slope"),
