@@ -15,6 +15,7 @@ from bayescal.inference.settings import FitSettings
 from bayescal.model_files import ModelFile, load_model
 from bayescal.parameters import Prior, nearest, priors_from_toml, require_known
 from bayescal.settings import InputSettings as InputSettings
+from bayescal.settings import NameOrPath as NameOrPath
 from bayescal.settings import Table
 
 T = TypeVar("T", bound=BaseModel)
