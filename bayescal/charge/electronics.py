@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -68,6 +70,17 @@ class Electronics(eqx.Module):
     def pedestal_counts(self) -> float:
         """ADC value of no charge [counts]."""
         return (self.v_pedestal_mv - self.v_cm_mv) * self.adc_counts / (self.v_ref_mv - self.v_cm_mv)
+
+    def noisier(self, factor: Float[Array, ""] | float) -> Electronics:
+        """The same chip with every noise multiplied by a factor."""
+        names = (
+            "reset_noise_e",
+            "discard_reset_noise_e",
+            "uncorrelated_noise_e",
+            "discriminator_noise_e",
+            "watch_noise_e",
+        )
+        return dataclasses.replace(self, **{name: getattr(self, name) * factor for name in names})
 
     def adc(self, charge_e: Float[Array, "..."]) -> Float[Array, "..."]:
         """ADC value of a charge, real-valued and saturating [counts]."""

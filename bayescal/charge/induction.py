@@ -140,7 +140,12 @@ ChargeTime = Float[Array, "charge time"]
 
 @jax.custom_vjp
 def two_component_cdf(
-    time_us: ChargeTime, end_us: PerCharge, width_us: PerCharge, fraction: PerCharge, fast_us: PerCharge, slow_us: PerCharge
+    time_us: ChargeTime,
+    end_us: PerCharge,
+    width_us: PerCharge,
+    fraction: PerCharge,
+    fast_us: PerCharge,
+    slow_us: PerCharge,
 ) -> ChargeTime:
     """Cumulative distribution of end + N(0, width^2) - X with X a mixture of two exponentials.
 

@@ -47,6 +47,10 @@ class PixelSignals(eqx.Module):
         """Charge that each pixel collects in the end [e-]."""
         return jax.ops.segment_sum(self.charge_e, self.row, self.n_rows, indices_are_sorted=True)
 
+    def smeared(self, width_us: Float[Array, ""] | float) -> PixelSignals:
+        """The signals with a normal width added to every pulse in quadrature [us]."""
+        return eqx.tree_at(lambda s: s.pulse.width_us, self, jnp.sqrt(self.pulse.width_us**2 + width_us**2))
+
     def waveform(self, first_tick: int, n_ticks: int, tick_us: float) -> Float[Array, "row tick"]:
         """Charge collected by the end of consecutive ticks, in single precision [e-].
 

@@ -1,0 +1,1 @@
+"""Estimates that need no fit: start values for it."""
