@@ -7,11 +7,12 @@ nominal rate. A chain's draws must be thinned to near independence before ranks 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import bisect
+from scipy.optimize import root_scalar
 from scipy.stats import binom, binomtest, chi2, poisson
 
 MOST_CELLS = 100
@@ -154,9 +155,9 @@ def ecdf_band(n: int, probability: float) -> tuple[np.ndarray, np.ndarray, np.nd
     shares = np.linspace(0, 1, min(n, MOST_CELLS) + 1)
 
     def excess(log_tail: float) -> float:
-        return _inside(n, shares, *_band(n, shares[1:-1], np.exp(log_tail))) - probability
+        return _inside(n, shares, *_band(n, shares[1:-1], math.exp(log_tail))) - probability
 
-    tail = np.exp(bisect(excess, np.log(1e-12), 0.0, xtol=1e-3))
+    tail = math.exp(root_scalar(excess, bracket=(math.log(1e-12), 0.0), xtol=1e-3).root)
     low, high = _band(n, shares[1:-1], tail)
     return shares[1:-1], low / n, high / n
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from scipy.stats import skew
 
@@ -63,7 +64,7 @@ class Comparison:
 
     def table(self) -> Table:
         """The comparison for a terminal."""
-        table = Table(title=f"{self.names[0]} and {self.names[1]}", title_justify="left")
+        table = Table(title=f"{self.names[0]} and {self.names[1]}", title_justify="left", box=SIMPLE_HEAD)
         for header in self.headers():
             table.add_column(header, justify="left" if header in {"parameter", "unit", "comment"} else "right")
         for cells in self.cells():
@@ -152,7 +153,7 @@ def _line(curves: tuple[Curve, Curve], index: int) -> Line:
     component = curves[0].components[index]
     a, b = ((mode_estimate if curve.from_mode else draws_estimate)(curve.components[index]) for curve in curves)
     drawn = [curve.components[index] for curve in reversed(curves) if not curve.from_mode]
-    skewness = float(skew(drawn[0].draws, axis=None)) if drawn else None
+    skewness = float(skew(drawn[0].draws.ravel())) if drawn else None
     difference, ratio = (a.value - b.value) / b.sd, a.sd / b.sd
     comment = _comment(difference, ratio, skewness)
     return Line(component.label, component.unit, a, b, difference, ratio, skewness, comment)
@@ -169,8 +170,8 @@ def _comment(difference: float, ratio: float, skewness: float | None) -> str:
 
 def _names(first: Result, second: Result) -> tuple[str, str]:
     titles = {"map": "MAP", "laplace": "Laplace", "nuts": "NUTS"}
-    names = tuple(titles.get(result.method, result.method) for result in (first, second))
-    return names if names[0] != names[1] else (f"{names[0]} A", f"{names[1]} B")
+    one, other = (titles.get(result.method, result.method) for result in (first, second))
+    return (one, other) if one != other else (f"{one} A", f"{other} B")
 
 
 def _plus_minus(estimate: Estimate) -> str:

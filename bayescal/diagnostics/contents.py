@@ -42,20 +42,27 @@ def is_mode(result: Result) -> bool:
 
 def scalars(result: Result) -> tuple[Component, ...]:
     """The parameters that have one value, in the order of the result."""
-    names = [name for name in result.names if result.data["posterior"][name].ndim == 2]
+    posterior = group(result, "posterior")
+    names = [name for name in result.names if posterior[name].ndim == 2]
     return tuple(component for name in names for component in members(result, name))
 
 
 def vectors(result: Result) -> tuple[str, ...]:
     """Names of the parameters that have several values, one an event for instance."""
-    return tuple(name for name in result.names if result.data["posterior"][name].ndim > 2)
+    posterior = group(result, "posterior")
+    return tuple(name for name in result.names if posterior[name].ndim > 2)
+
+
+def group(result: Result, name: str) -> xr.Dataset:
+    """A group of a result, empty where the result lacks it."""
+    return result.data.children[name].to_dataset() if name in result.data.children else xr.Dataset()
 
 
 def members(result: Result, name: str) -> tuple[Component, ...]:
     """All numbers of one parameter."""
-    draws = result.data["posterior"][name].values
+    draws = group(result, "posterior")[name].values
     shape = draws.shape[2:]
-    prior = _group_values(result, "prior", name).reshape(-1, *shape)
+    prior = _values(group(result, "prior"), name, shape).reshape(-1, *shape)
     truth = _truth(result, name, shape)
     modes = _modes(result)
     out = []
@@ -75,7 +82,7 @@ def constant(component: Component) -> bool:
 
 def curvature(result: Result) -> xr.DataArray | None:
     """Covariance at the mode in physical coordinates [parameter, parameter_2], or None."""
-    return result.data["laplace"]["covariance"] if "laplace" in result.data.children else None
+    return group(result, "laplace").get("covariance")
 
 
 def spread(component: Component) -> float:
@@ -90,19 +97,18 @@ def _modes(result: Result) -> dict[str, tuple[float, float]]:
     if covariance is None:
         return {}
     sd = np.sqrt(np.diag(covariance.values))
-    mean = result.data["laplace"]["mean"].values
+    mean = group(result, "laplace")["mean"].values
     labels = covariance["parameter"].values
     return {str(label): (float(m), float(s)) for label, m, s in zip(labels, mean, sd, strict=True)}
 
 
-def _group_values(result: Result, group: str, name: str) -> np.ndarray:
-    if group not in result.data.children or name not in result.data[group].data_vars:
-        return np.empty((0, *result.data["posterior"][name].shape[2:]))
-    return result.data[group][name].values
+def _values(stored: xr.Dataset, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return stored[name].values if name in stored else np.empty((0, *shape))
 
 
 def _truth(result: Result, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     """The values that made simulated data: the provenance's `truth`, else the group constant_data."""
     written = result.attrs.get("truth") or {}
-    values = np.asarray(written[name], dtype=float) if name in written else _group_values(result, "constant_data", name)
+    stored = _values(group(result, "constant_data"), name, shape)
+    values = np.asarray(written[name], dtype=float) if name in written else stored
     return np.broadcast_to(values, shape) if values.shape in ((), shape) and values.size else None

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import arviz_stats
 import numpy as np
+import xarray as xr
 
-from bayescal.diagnostics.contents import is_mode
+from bayescal.diagnostics.contents import group, is_mode
 from bayescal.diagnostics.summary import Row, member_rows
 from bayescal.inference.result import Result
 
@@ -68,10 +69,9 @@ def sampling_checks(result: Result) -> tuple[Check, ...]:
         _check_worst(rows, "ess_bulk", "bulk ESS", f"above {ESS_LIMIT:.0f}", lambda value: value > ESS_LIMIT, longer),
         _check_worst(rows, "ess_tail", "tail ESS", f"above {ESS_LIMIT:.0f}", lambda value: value > ESS_LIMIT, longer),
     ]
-    if "sample_stats" in result.data.children:
-        stats = result.data["sample_stats"]
-        checks += [_check_divergences(stats["diverging"].values)] if "diverging" in stats else []
-        checks += [_check_energy(result)] if "energy" in stats else []
+    stats = group(result, "sample_stats")
+    checks += [_check_divergences(stats["diverging"].values)] if "diverging" in stats else []
+    checks += [_check_energy(stats)] if "energy" in stats else []
     return tuple(checks)
 
 
@@ -96,9 +96,9 @@ def _check_divergences(diverging: np.ndarray) -> Check:
     return Check("divergences", "0", f"{count} in {diverging.size} draws", count == 0, remedy)
 
 
-def _check_energy(result: Result) -> Check:
+def _check_energy(stats: xr.Dataset) -> Check:
     with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved has no energy spread
-        worst = float(arviz_stats.bfmi(result.data["sample_stats"].to_dataset())["energy"].min())
+        worst = float(arviz_stats.bfmi(stats)["energy"].min())
     good = bool(worst > BFMI_LIMIT)
     remedy = "The tails are hard to reach: write the model in less dependent parameters"
     return Check("E-BFMI", f"above {BFMI_LIMIT}", f"down to {worst:.2f}", good, remedy)

@@ -60,7 +60,7 @@ def strongest_pairs(result: Result, most: int = 5) -> list[str]:
         most: at most so many pairs.
     """
     matrix = correlation(result)
-    labels = matrix["parameter"].values
+    labels = [str(label) for label in matrix["parameter"].values]
     rows, columns = np.triu_indices(len(labels), 1)
     order = np.argsort(-np.abs(matrix.values[rows, columns]))[:most]
     pairs = [(labels[rows[i]], labels[columns[i]], float(matrix.values[rows[i], columns[i]])) for i in order]

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bayescal.diagnostics.numbers import power_text, pretty_unit
 
@@ -68,9 +69,7 @@ def panel_grid(
     columns = min(columns, n)
     rows = -(-n // columns)
     size = (width * columns, height * rows + header)
-    figure = Figure(figsize=size, layout="constrained")
-    if header:
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - header / size[1]))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - header / size[1])))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in axes[n:]:
         unused.remove()
@@ -142,12 +141,12 @@ def inline_svg(figure: Figure, title: str) -> str:
     figure.savefig(buffer, format="svg", dpi=140, transparent=True, metadata=NO_METADATA)
     svg = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
     opening, body = svg[svg.index("<svg") :].split(">", 1)
-    view = re.search(r'viewBox="[^"]*"', opening)
+    view = opening[opening.index('viewBox="') :].split('"')[1]
     prefix = re.sub(r"\W+", "-", title.lower())
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
     body = re.sub(r"font-family: [^;\"]*", "font-family: inherit", body)
     body = body.replace(INK, "var(--ink)").replace(MUTED, "var(--muted)")
-    return f'<svg role="img" {view[0]}><title>{title}</title>{body}'
+    return f'<svg role="img" viewBox="{view}"><title>{title}</title>{body}'
 
 
 NO_METADATA = {key: None for key in ("Date", "Creator", "Format", "Type")}

@@ -136,12 +136,12 @@ def _draw_prior(panel: Axes, component: Component, grid: np.ndarray) -> None:
 
 def _draw_interval(panel: Axes, curve: Curve, height: float, color: str) -> None:
     component = curve.components[0]
-    mode = curve.from_mode and component.mode is not None
+    mode = component.mode if curve.from_mode else None
     for level, width in zip(sorted(LEVELS.values(), reverse=True), (1.2, 3.6), strict=True):
-        if mode:
-            low, high = component.mode + normal_scale(component) * np.array(norm.interval(level))
+        if mode is not None:
+            low, high = mode + normal_scale(component) * np.array(norm.interval(level))
         else:
             low, high = np.quantile(component.draws, (0.5 - level / 2, 0.5 + level / 2))
         panel.plot([low, high], [height, height], color=color, lw=width, solid_capstyle="butt")
-    center = component.mode if mode else np.median(component.draws)
+    center = np.median(component.draws) if mode is None else mode
     panel.plot(center, height, "o", color=color, ms=5, mec="white", mew=0.8)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from bayescal.diagnostics.calibration import ecdf_band
-from bayescal.diagnostics.contents import scalars
+from bayescal.diagnostics.contents import group, scalars
 from bayescal.diagnostics.densities import density
 from bayescal.diagnostics.figures import (
     CHAINS,
@@ -77,7 +77,7 @@ def energy_figure(result: Result) -> Figure:
     Raises:
         InputError: the result has no energies.
     """
-    stats = result.data["sample_stats"] if "sample_stats" in result.data.children else {}
+    stats = group(result, "sample_stats")
     if "energy" not in stats:
         raise InputError("the result holds no energies of the sampler; only a result of method nuts has them")
     energy = stats["energy"].values
@@ -93,10 +93,9 @@ def energy_figure(result: Result) -> Figure:
     panels[0].set_xlabel("energy")
     if "step_size" in stats:
         steps = stats["step_size"].values[:, -1]
-        panels[1].bar(
-            np.arange(steps.size), steps, color=[CHAINS[i % len(CHAINS)] for i in range(steps.size)], width=0.5
-        )
-        panels[1].set_xticks(np.arange(steps.size))
+        chains = np.arange(steps.size)
+        panels[1].bar(chains, steps, color=[CHAINS[i % len(CHAINS)] for i in chains], width=0.5)
+        panels[1].set_xticks(chains)
         panels[1].set_xlabel("chain")
         panels[1].set_ylabel("step size")
     common_legend(figure, panels)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 
 from bayescal.diagnostics.contents import Component, constant, scalars
 from bayescal.diagnostics.correlation import correlation
@@ -45,13 +46,10 @@ def pair_figure(result: Result) -> Figure:
         raise InputError("the result has no draws that move, so there are no pairs to draw; fit it with method nuts")
     n = len(components)
     figure = Figure(figsize=(1.6 * n + 0.8, 1.6 * n + 0.8), layout="constrained")
-    axes = figure.subplots(n, n, squeeze=False)
+    grid = GridSpec(n, n, figure)
     limits = [window([c.draws], _marks(c)) for c in components]
-    for row, column in np.ndindex(n, n):
-        panel = axes[row, column]
-        if column > row:
-            panel.remove()
-            continue
+    for row, column in ((i, j) for i in range(n) for j in range(i + 1)):
+        panel = figure.add_subplot(grid[row, column])
         if column == row:
             _draw_diagonal(panel, components[row])
         else:
@@ -59,7 +57,7 @@ def pair_figure(result: Result) -> Figure:
             panel.set_ylim(limits[row])
         panel.set_xlim(limits[column])
         _name_outer(panel, (row, column), components, limits)
-    figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="upper right", markerscale=3, fontsize=10)
+    figure.legend(*figure.axes[-n].get_legend_handles_labels(), loc="upper right", markerscale=3, fontsize=10)
     return figure
 
 
@@ -77,10 +75,10 @@ def correlation_figure(result: Result) -> Figure:
         panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8)
     panel.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     panel.set_yticks(range(len(labels)), labels)
-    panel.spines[:].set_visible(False)
-    panel.tick_params(length=0)
     bar = figure.colorbar(image, ax=panel, shrink=0.8, label="correlation")
-    bar.outline.set_visible(False)
+    for frame in (panel, bar.ax):
+        frame.set_frame_on(False)
+    panel.tick_params(length=0)
     return figure
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from bayescal.diagnostics.contents import group
 from bayescal.diagnostics.figures import INK, LOOK, MUTED, POSTERIOR, common_legend
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
@@ -95,14 +97,11 @@ def check_summary(name: str, observed: np.ndarray, replicated: np.ndarray) -> Ch
 
 def result_summaries(result: Result) -> Summaries:
     """Summaries that a result holds: variables that are in both observed_data and posterior_predictive."""
-    groups = result.data.children
-    if "posterior_predictive" not in groups or "observed_data" not in groups:
-        return {}
-    observed, replicated = groups["observed_data"], groups["posterior_predictive"]
+    observed, replicated = group(result, "observed_data"), group(result, "posterior_predictive")
     return {
         str(name): (observed[name].values, values.values.reshape(-1, *values.shape[2:]))
-        for name, values in replicated.data_vars.items()
-        if name in observed.data_vars and values.shape[2:] == observed[name].shape
+        for name, values in replicated.items()
+        if name in observed and values.shape[2:] == observed[name].shape
     }
 
 
@@ -117,8 +116,9 @@ def predictive_figure(checks: tuple[Check, ...]) -> Figure:
         raise InputError("there are no predictive checks to draw; add the group posterior_predictive to the result")
     columns = min(2, len(checks))
     rows = -(-len(checks) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.0 * rows + 0.35), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.35 / (3.0 * rows + 0.35)))
+    height = 3.0 * rows + 0.35  # inch; the legend takes the last part
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - 0.35 / height))
+    figure = Figure(figsize=(4.6 * columns, height), layout=layout)
     cells = figure.subfigures(rows, columns, squeeze=False).ravel()
     panels = []
     for check, cell in zip(checks, cells, strict=False):

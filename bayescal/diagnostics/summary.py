@@ -8,6 +8,7 @@ R-hat, effective sample sizes and Monte Carlo standard error follow A. Vehtari e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import arviz_stats
 import numpy as np
@@ -19,7 +20,7 @@ from bayescal.diagnostics.contents import Component, constant, is_mode, members,
 from bayescal.diagnostics.numbers import measured, pretty_unit, rounded
 from bayescal.inference.result import Result
 
-Row = dict[str, str | float | None]
+Row = dict[str, Any]
 """One line of the table: `parameter`, `unit`, and numbers by column, None where one does not apply."""
 
 TextOfRow = Callable[[Row], str]
@@ -68,7 +69,7 @@ def member_rows(result: Result) -> list[Row]:
 
 def summary_table(result: Result) -> Table:
     """The table for a terminal."""
-    return rows_table(summary_rows(result), f"{result.method}: {result.verdict}")
+    return rows_table(summary_rows(result), f"Parameters, method {result.method}")
 
 
 def rows_table(rows: Sequence[Row], title: str) -> Table:

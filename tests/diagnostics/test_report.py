@@ -99,6 +99,14 @@ def test_a_parameter_that_does_not_move_has_a_page(make_sampled):
     assert "cannot be computed for kb" in page(result)
 
 
+def test_one_parameter_has_a_page(make_sampled):
+    result = make_sampled(draws=20, checks=False)
+    result.data["posterior"] = type(result.data)(result.data["posterior"].to_dataset()[["kb"]])
+    text = page(result)
+    assert 'id="pairs"' in text
+    assert 'id="correlations"' not in text
+
+
 def test_text_from_outside_is_escaped(make_sampled):
     result = make_sampled(draws=20, checks=False)
     result.data.attrs["verdict"] = "<b>bold</b>"

@@ -83,7 +83,16 @@ def test_contraction_needs_draws_of_the_prior():
 
 def test_the_table_shows_every_parameter_with_unit(nuts_result):
     text = printed(summary_table(nuts_result))
-    for words in ("kb", "long_diff", "cm²/µs", "electrons_per_mev", "event_time (3 values)", "R-hat", "0.0486", "fine"):
+    for words in (
+        "kb",
+        "long_diff",
+        "cm²/µs",
+        "electrons_per_mev",
+        "event_time (3 values)",
+        "R-hat",
+        "0.0486",
+        "method nuts",
+    ):
         assert words in text
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bayescal.diagnostics.compare import Comparison, compare
-from bayescal.diagnostics.contents import constant, is_mode, scalars
+from bayescal.diagnostics.contents import constant, group, is_mode, scalars
 from bayescal.diagnostics.convergence import convergence
 from bayescal.diagnostics.correlation import has_covariance, strongest_pairs
 from bayescal.diagnostics.figures import inline_svg
@@ -130,7 +130,7 @@ def drawable(result: Result) -> dict[str, Callable[[Result], Figure]]:
     """The figures that a result has enough for, by anchor."""
     components = scalars(result)
     moving = [component for component in components if not constant(component)]
-    stats = result.data["sample_stats"] if "sample_stats" in result.data.children else {}
+    stats = group(result, "sample_stats")
     enough = {
         "marginals": (marginal_figure, bool(components)),
         "pairs": (pair_figure, bool(moving)),
