@@ -44,7 +44,7 @@ def quality(draws: dict[str, np.ndarray]) -> Quality:
     """Judge draws by name [chain, draw, ...]."""
     names = tuple(label for name, value in draws.items() for label in labels(name, value.shape[2:]))
     columns = np.concatenate([value.reshape(*value.shape[:2], -1) for value in draws.values()], axis=2)
-    varies = np.ptp(columns, axis=(0, 1)) > 0.0
+    varies = np.ptp(columns, axis=(0, 1)) != 0.0  # also where it is not a number
     columns = columns[..., varies]
     axes = {"chain_axis": 0, "draw_axis": 1}
     return Quality(

@@ -109,8 +109,9 @@ class Potential:
             complete[name] = np.broadcast_to(np.asarray(value, float), complete[name].shape)
         x = np.asarray(self.programs.unconstrain(complete, self.inputs, self.data))
         if not np.isfinite(x).all():
+            outside = self.labels[np.argmin(np.isfinite(x))]
             raise InputError(
-                f"the start value of {self.labels[np.argmin(np.isfinite(x))]} is outside its prior's support"
+                f"the start value of {outside} lies outside its prior's support: move it or widen the prior"
             )
         return x
 
@@ -121,7 +122,8 @@ class Potential:
 
 def prior_potential(model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> Potential:
     """The potential of the priors alone: observed sites and factors are hidden."""
-    return Potential(handlers.block(model, hide_fn=_is_observed), inputs, data, key)
+    hidden = handlers.block(model, hide_fn=lambda site: _is_observed(site) and not _is_jacobian(site))
+    return Potential(hidden, inputs, data, key)
 
 
 def hessian(potential: Potential, x: np.ndarray, basis: np.ndarray, step: float = 0.05) -> np.ndarray:
@@ -188,14 +190,17 @@ def _unconstrained(model: Model, inputs: Any, data: Any) -> Values:
     latent = {name: site for name, site in sorted(trace.items()) if site["type"] == "sample" and not _is_observed(site)}
     discrete = [name for name, site in latent.items() if site["fn"].support.is_discrete]
     if discrete:
-        raise InputError(
-            f"{', '.join(discrete)} has a discrete prior: sum over it inside the model, only real ones are fitted"
-        )
+        raise InputError(f"the prior of {', '.join(discrete)} is discrete: sum over its values inside the model")
     return {name: biject_to(site["fn"].support).inv(site["value"]) for name, site in latent.items()}
 
 
 def _is_observed(site: dict) -> bool:
     return site["type"] == "sample" and site["is_observed"]
+
+
+def _is_jacobian(site: dict) -> bool:
+    """Whether NumPyro made the site, for the transform of a latent one."""
+    return site["name"].startswith("_") and site["name"].endswith("_log_det")
 
 
 def _on_device(tree: Any, what: str) -> Any:

@@ -1,0 +1,75 @@
+"""Small posteriors whose answer is known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+WIDTHS = np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0])  # of the sharp posterior, in units of its uniform priors
+CENTRE = np.array([0.3, 0.6, 0.5, 0.4, 0.7, 0.5])
+SIZE = 10  # dimensions of the Gaussian posterior
+
+
+class Case(NamedTuple):
+    """A model with its inputs and data."""
+
+    model: object
+    inputs: object
+    data: object
+
+
+def neighbours(size: int, correlation: float) -> np.ndarray:
+    """Correlation that falls geometrically with the distance of two components."""
+    index = np.arange(size)
+    return correlation ** np.abs(np.subtract.outer(index, index))
+
+
+@pytest.fixture(scope="package")
+def gaussian_case() -> Case:
+    """Ten correlated dimensions of widths 1e-2 to 10 under a flat prior: mean and covariance are the inputs'."""
+    widths = np.logspace(-2, 1, SIZE)
+    inputs = {"covariance": neighbours(SIZE, 0.9) * np.outer(widths, widths)}
+
+    def model(inputs, data=None):
+        mean = numpyro.sample("mean", dist.Normal(0.0, 1e4).expand([SIZE]).to_event(1))
+        numpyro.sample("observed", dist.MultivariateNormal(mean, inputs["covariance"]), obs=data)
+
+    return Case(model, inputs, np.arange(1.0, SIZE + 1.0))
+
+
+@pytest.fixture(scope="package")
+def sharp_case() -> Case:
+    """Uniform priors, widths from 1e-4 to 1 of them, neighbours correlated by 0.93, some curvature."""
+    precision = np.linalg.inv(neighbours(len(WIDTHS), 0.93))
+
+    def model(inputs, data=None):
+        share = numpyro.sample("share", dist.Uniform(0.0, 1.0).expand([len(WIDTHS)]).to_event(1))
+        pull = (share - data) / inputs["width"]
+        pull = pull.at[1:].add(0.12 * jnp.tanh(pull[:-1]) ** 2)
+        numpyro.factor("likelihood", -0.5 * pull @ inputs["precision"] @ pull)
+
+    return Case(model, {"width": WIDTHS, "precision": precision}, CENTRE)
+
+
+@pytest.fixture(scope="package")
+def banana_case() -> Case:
+    """A product measured to a third of what the priors leave to its factors."""
+
+    def model(inputs, data=None):
+        gain = numpyro.sample("gain", dist.Normal(1.0, inputs["spread"]))
+        yield_ = numpyro.sample("yield", dist.Normal(1.0, inputs["spread"]))
+        product = numpyro.deterministic("product", gain * yield_)
+        numpyro.sample("observed", dist.Normal(product, 0.1), obs=data)
+
+    return Case(model, {"spread": 0.3}, np.array(1.0))
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(7)
