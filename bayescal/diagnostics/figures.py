@@ -9,6 +9,7 @@ from io import StringIO
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -76,11 +77,14 @@ def panel_grid(
     return figure, list(axes[:n])
 
 
+def legend_entries(panels: Panels) -> dict[str, Artist]:
+    """What is drawn in any of the panels, by its label."""
+    return {label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+
+
 def common_legend(figure: Figure, panels: Panels) -> None:
     """One legend above all panels, with each entry once."""
-    entries = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    entries = legend_entries(panels)
     if entries:
         figure.legend(entries.values(), entries.keys(), loc="upper center", ncols=min(5, len(entries)))
 

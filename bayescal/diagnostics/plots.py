@@ -123,7 +123,7 @@ def _draw_curve(panel: Axes, curve: Curve, index: int, grid: np.ndarray, color: 
         panel.plot(x, height, color=color, lw=1.6, label=curve.name)
     elif curve.from_mode and normal_scale(component) > 0:
         panel.plot(grid, norm.pdf(grid, component.mode, component.mode_sd), color=color, lw=1.4, label=curve.name)
-    else:
+    elif component.mode is not None or constant(component):
         value = component.draws.mean() if component.mode is None else component.mode
         panel.axvline(value, color=color, lw=1.6, label=curve.name)
 

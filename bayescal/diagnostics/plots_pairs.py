@@ -20,6 +20,7 @@ from bayescal.diagnostics.figures import (
     MUTED,
     POSTERIOR,
     PRIOR,
+    legend_entries,
     name_axis,
     thinned,
     window,
@@ -57,7 +58,8 @@ def pair_figure(result: Result) -> Figure:
             panel.set_ylim(limits[row])
         panel.set_xlim(limits[column])
         _name_outer(panel, (row, column), components, limits)
-    figure.legend(*figure.axes[-n].get_legend_handles_labels(), loc="upper right", markerscale=3, fontsize=10)
+    entries = legend_entries(figure.axes)
+    figure.legend(entries.values(), entries.keys(), loc="upper right", markerscale=3, fontsize=10)
     return figure
 
 
