@@ -1,7 +1,7 @@
 """Which steps can put charge on which pixels: index sets, found once per input with NumPy.
 
-A pixel is divided into cells (quadrants by default), so that the landing place |dx|, |dy| is smooth inside each. A *pair* is a
-step and a cell that it can reach, for any shift and transverse diffusion within the stated margins.
+A pixel is divided into cells (quadrants by default), so that the landing place |dx|, |dy| is smooth inside each. A
+*pair* is a step and a cell that it can reach, for any shift and transverse diffusion within the stated margins.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ class Resolution(NamedTuple):
     cells: int = 2
 
 
+_MARGINS = Margins()
+_RESOLUTION = Resolution()
+
+
 class Coverage(eqx.Module):
     """Steps, the cells around each, and the pairs of both, sorted by pixel.
 
@@ -96,9 +100,19 @@ def padded_size(count: int) -> int:
 
 
 def cover(
-    segments: Segments, geometry: PixelGeometry, margins: Margins = Margins(), resolution: Resolution = Resolution()
+    segments: Segments,
+    geometry: PixelGeometry,
+    margins: Margins = _MARGINS,
+    resolution: Resolution = _RESOLUTION,
 ) -> Coverage:
-    """Find the pairs of steps and cells for all segments of an input."""
+    """Find the pairs of steps and cells for all segments of an input.
+
+    Args:
+        segments: the ionisation.
+        geometry: pixel planes and drift volumes.
+        margins: how far parameters may move charge.
+        resolution: fineness of the quadrature.
+    """
     steps = cut(segments, geometry, resolution.step_cm)
     cell = geometry.pitch_cm / resolution.cells
     first, count = _slots_in_reach(steps, geometry, margins, cell)

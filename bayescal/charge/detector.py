@@ -118,8 +118,9 @@ def _drift_time(
 ) -> Float[Array, "step node"]:
     """Drift time [us] at places along the steps, given in half lengths."""
     steps = coverage.steps
-    z = steps.centre_cm[:, 2, None] - shift_z_cm + steps.half_cm[:, 2, None] * place
-    return drift.drift_distance(z, steps.anode_z_cm[:, None], steps.direction[:, None]) / velocity
+    z = jnp.asarray(steps.centre_cm)[:, 2, None] - shift_z_cm + jnp.asarray(steps.half_cm)[:, 2, None] * place
+    anode, direction = jnp.asarray(steps.anode_z_cm), jnp.asarray(steps.direction)
+    return drift.drift_distance(z, anode[:, None], direction[:, None]) / velocity
 
 
 def _pulse(
@@ -130,14 +131,15 @@ def _pulse(
 ) -> Pulse:
     """Time structure of each pair's charge.
 
-    The end of collection, t_d(u) + s(x, y), varies over a pair; its mean is exact for the quadratic s, and its variance,
-    linearised, adds to that of longitudinal diffusion.
+    The end of collection, t_d(u) + s(x, y), varies over a pair; its mean is exact for the quadratic s, and its
+    variance, linearised, adds to that of longitudinal diffusion.
     """
     steps, step = coverage.steps, coverage.pair_step
     u, x, y = landing.mean
     per_u = jnp.asarray(-steps.direction * steps.half_cm[:, 2])[step] / velocity
     z = steps.centre_cm[step, 2] - jnp.asarray(constants.shift_cm)[2] + steps.half_cm[step, 2] * u
-    drift_us = drift.drift_distance(z, steps.anode_z_cm[step], steps.direction[step]) / velocity
+    anode, direction = jnp.asarray(steps.anode_z_cm)[step], jnp.asarray(steps.direction)[step]
+    drift_us = drift.drift_distance(z, anode, direction) / velocity
     terms = landing.polynomial_terms()
     _, s_x, s_y, s_xy, s_xx, s_yy = START_US
     slope_x = s_x + s_xy * y + 2 * s_xx * x

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,7 +17,8 @@ class Landing(eqx.Module):
 
     Attributes:
         share: fraction of the step's charge.
-        mean: mean of (u, x, y): place along the step in half lengths, distances |dx|, |dy| from the pixel's centre [cm].
+        mean: mean of (u, x, y): place along the step in half lengths, distances |dx|, |dy| from the pixel's centre
+            [cm].
         square: mean of (x^2, y^2, xy) [cm^2].
         covariance: of (u, x, y); entries uu, ux, uy, xx, xy, yy.
     """
@@ -40,8 +40,8 @@ def land(
 ) -> Landing:
     """Distribute each step's charge over the cells in its reach.
 
-    The transverse normal distribution is integrated in closed form over the cell, with its first and second moments; along
-    the step a Gauss-Legendre rule is used.
+    The transverse normal distribution is integrated in closed form over the cell, with its first and second moments;
+    along the step a Gauss-Legendre rule is used.
 
     Args:
         coverage: the pairs.
@@ -79,8 +79,9 @@ def _axis_moments(
     """Share of each slot along one axis and its first two moments of the distance from the pixel's centre."""
     steps = coverage.steps
     n_slots = coverage.slot_sign.shape[-1]
-    place = steps.centre_cm[:, axis, None] - shift_cm + steps.half_cm[:, axis, None] * jnp.asarray(NODES)
-    edge = coverage.first_edge_cm[:, axis, None] + coverage.cell_cm * jnp.arange(n_slots + 1)
+    place = jnp.asarray(steps.centre_cm)[:, axis, None] - shift_cm
+    place += jnp.asarray(steps.half_cm)[:, axis, None] * jnp.asarray(NODES)
+    edge = jnp.asarray(coverage.first_edge_cm)[:, axis, None] + coverage.cell_cm * jnp.arange(n_slots + 1)
     z = (edge[:, :, None] - place[:, None, :]) / width_cm[:, None, :]
     phi = normal_pdf(z)
     share = jnp.diff(normal_cdf(z), axis=1)

@@ -20,7 +20,8 @@ _NEAR_ANODE_CM = 1e-3
 def mobility(field: Scalar, temperature: Scalar) -> Real:
     """Electron mobility [cm^2/V/s] at a field [kV/cm] and temperature [K].
 
-    mu = (a0 + a1 E + a2 E^1.5 + a3 E^2.5) / (1 + a1/a0 E + a4 E^2 + a5 E^3) (T/89 K)^-1.5; Y. Li et al., NIM A 816 (2016) 160.
+    mu = (a0 + a1 E + a2 E^1.5 + a3 E^2.5) / (1 + a1/a0 E + a4 E^2 + a5 E^3) (T/89 K)^-1.5;
+    Y. Li et al., NIM A 816 (2016) 160.
     """
     a0, a1, a2, a3, a4, a5 = MOBILITY
     numerator = a0 + a1 * field + a2 * field**1.5 + a3 * field**2.5

@@ -8,6 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+Real = Float[Array, "..."]
+
 
 class Electronics(eqx.Module):
     """What the chip does with the collected charge; the defaults are those of DUNE larnd-sim for Module-0.
@@ -18,12 +20,13 @@ class Electronics(eqx.Module):
         discard_reset_noise_e: the same after a discarded firing [e-].
         uncorrelated_noise_e: noise of the digitised charge [e-].
         discriminator_noise_e: noise of the threshold when the digitised charge is compared with it [e-].
-        watch_noise_e: noise of charge and threshold together at each watched tick [e-]; in DUNE larnd-sim the two above added
-            in quadrature.
+        watch_noise_e: noise of charge and threshold together at each watched tick [e-]; in DUNE larnd-sim the two above
+            added in quadrature.
         tick_us: clock period [us].
         hold_ticks: ticks between firing and digitisation.
         reset_ticks: ticks after digitisation whose charge the reset loses, beside the tick of the digitisation.
-        busy_ticks: ticks after a restart that follows a kept hit, the first of which is watched (1: nothing is skipped).
+        busy_ticks: after a restart that follows a kept hit, the first tick that is watched, counted from 1 (1: none is
+            skipped).
         first_tick: tick at which the integration of an event starts; negative: before the trigger.
         n_ticks: number of ticks in an event's window.
         max_hits: hits that a pixel can record in a window.
@@ -82,11 +85,11 @@ class Electronics(eqx.Module):
         )
         return dataclasses.replace(self, **{name: getattr(self, name) * factor for name in names})
 
-    def adc(self, charge_e: Float[Array, "..."]) -> Float[Array, "..."]:
+    def adc(self, charge_e: Real) -> Real:
         """ADC value of a charge, real-valued and saturating [counts]."""
         return jnp.clip(self.pedestal_counts + charge_e / self.charge_per_count_e, 0.0, self.adc_counts)
 
-    def charge(self, adc: Float[Array, "..."]) -> Float[Array, "..."]:
+    def charge(self, adc: Real) -> Real:
         """Charge of an ADC value inside its range [e-]."""
         return (adc - self.pedestal_counts) * self.charge_per_count_e
 

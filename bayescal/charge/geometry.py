@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 class PixelGeometry(eqx.Module):
     """Rectangular pixel planes perpendicular to the drift axis z, all with the same pixels.
 
-    A pixel is named by `pixel = ix + n_x * (iy + n_y * plane)`, with `ix`, `iy` counted from the lower-left corner of the plane.
+    A pixel is named by `pixel = ix + n_x * (iy + n_y * plane)`, with `ix`, `iy` counted from the lower-left corner of
+    the plane.
 
     Attributes:
         pitch_cm: side of the square pixels [cm].

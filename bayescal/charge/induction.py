@@ -1,8 +1,9 @@
 """Current that a drifting charge induces on the pixel that collects it, as a cumulative pulse in time.
 
-The response is the parametrisation of early larnd-sim (carried on by its successors, without a paper). A point charge that
-lands at (|dx|, |dy|) from its pixel's centre and drifts for t_d is collected at T - X, with T = t_d - response_advance + s and
-X exponential of mean b (fraction a) or c (fraction 1 - a); longitudinal diffusion adds a normal spread.
+The response is the parametrisation of early larnd-sim (carried on by its successors, without a paper). A point charge
+that lands at (|dx|, |dy|) from its pixel's centre and drifts for t_d is collected at T - X, with
+T = t_d - response_advance + s and X exponential of mean b (fraction a) or c (fraction 1 - a); longitudinal diffusion
+adds a normal spread.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayescal.special import _INV_SQRT_2PI, _SQRT_HALF, erfcx_positive
+from bayescal.special import INV_SQRT_2PI, SQRT_HALF, erfcx_positive
 
 Real = Float[Array, "..."]
 
@@ -25,7 +26,7 @@ C_SLOW_US = (2.644, -9.174, -9.174, 13.483, 45.887, 45.887)
 START_US = (2.948, -2.705, -2.705, 4.825, 20.814, 20.814)
 """End of the collection after t_d - response_advance [us], same polynomial (larnd-sim)."""
 RESPONSE_ADVANCE_US = 5.1
-"""Constant by which the parametrised collection precedes the drift time [us] (larnd-sim-jax: its 51 samples of 0.1 us)."""
+"""Constant by which the parametrised collection precedes the drift time [us]: larnd-sim-jax's 51 samples of 0.1 us."""
 
 _CAP_SOFTNESS = 1e-5
 
@@ -124,12 +125,13 @@ Response = ParametrisedResponse | TruncatedResponse
 def _tail(time_us: Real, width_us: Real, mean_us: Real) -> Real:
     """exp(t/w + sigma^2/(2 w^2)) Phi(-t/sigma - sigma/w): what an exponential rise adds to the normal step.
 
-    Written with erfcx where the argument of Phi is negative and with Phi = 1 - Phi elsewhere, so that no exponent is positive.
+    Written with erfcx where the argument of Phi is negative and with Phi(-x) = 1 - Phi(x) elsewhere, so that no
+    exponent is positive.
     """
     u = time_us / width_us
     ratio = width_us / mean_us
     v = u + ratio
-    near = 0.5 * jnp.exp(-0.5 * u * u) * erfcx_positive(jnp.abs(v) * _SQRT_HALF)
+    near = 0.5 * jnp.exp(-0.5 * u * u) * erfcx_positive(jnp.abs(v) * SQRT_HALF)
     far = jnp.exp(jnp.minimum(ratio * (u + 0.5 * ratio), 0.0))
     return jnp.where(v > 0, near, far - near)
 
@@ -155,7 +157,9 @@ def two_component_cdf(
         time_us: times, one row a charge [us].
         end_us: end of the rising current [us].
         width_us: normal spread [us].
-        fraction: weight of the component of mean `fast_us`; the other has mean `slow_us` [us].
+        fraction: weight of the fast component.
+        fast_us: mean of the fast component [us].
+        slow_us: mean of the slow component [us].
     """
     step, fast, slow, _ = _cdf_parts(time_us, end_us, width_us, fast_us, slow_us)
     return step + fraction[:, None] * fast + (1 - fraction[:, None]) * slow
@@ -168,7 +172,7 @@ def _cdf_parts(
     late, width = time_us - end_us[:, None], width_us[:, None]
     u = late / width
     gauss = jnp.exp(-0.5 * u * u)
-    tail = 0.5 * gauss * erfcx_positive(jnp.abs(u) * _SQRT_HALF)
+    tail = 0.5 * gauss * erfcx_positive(jnp.abs(u) * SQRT_HALF)
     fast, slow = _tail(late, width, fast_us[:, None]), _tail(late, width, slow_us[:, None])
     return jnp.where(u > 0, 1 - tail, tail), fast, slow, gauss
 
@@ -186,7 +190,7 @@ def _cdf_backward(arguments: tuple[Array, ...], cotangent: ChargeTime) -> tuple[
     def total(values: ChargeTime) -> PerCharge:
         return (cotangent * values).sum(axis=1)
 
-    phi = _INV_SQRT_2PI * total(gauss)
+    phi = INV_SQRT_2PI * total(gauss)
     sums = ((total(fast), total(late * fast), mean_fast), (total(slow), total(late * slow), mean_slow))
     by_time = [tail / mean for tail, _, mean in sums]
     by_width = [tail * width / mean**2 - phi / mean for tail, _, mean in sums]

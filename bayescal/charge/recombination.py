@@ -1,6 +1,7 @@
 """Fraction of ionisation electrons that survive recombination, against dE/dx and the drift field.
 
-Every model is an object with its constants; calling it gives the surviving fraction R. Charge is `dE * electrons_per_mev * R`.
+Every model is an object with its constants; calling it gives the surviving fraction R. Charge is
+`dE * electrons_per_mev * R`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Birks(eqx.Module):
     kb: Scalar = 0.0486
 
     def __call__(self, dedx: Real, field: Scalar, density: Scalar, cos_phi: Real) -> Real:
-        """Surviving fraction for dE/dx [MeV/cm], field [kV/cm], density [g/cm^3]; the angle to the field plays no part."""
+        """Surviving fraction for dE/dx [MeV/cm], field [kV/cm], density [g/cm^3]; the angle plays no part."""
         del cos_phi
         return self.Ab / (1 + self.kb * dedx / (field * density))
 
@@ -46,7 +47,7 @@ class ModifiedBox(eqx.Module):
     beta: Scalar = 0.212
 
     def __call__(self, dedx: Real, field: Scalar, density: Scalar, cos_phi: Real) -> Real:
-        """Surviving fraction for dE/dx [MeV/cm], field [kV/cm], density [g/cm^3]; the angle to the field plays no part."""
+        """Surviving fraction for dE/dx [MeV/cm], field [kV/cm], density [g/cm^3]; the angle plays no part."""
         del cos_phi
         return _box(self.alpha, self.beta * dedx / (field * density))
 
@@ -67,7 +68,7 @@ class EllipsoidalBox(eqx.Module):
     ratio: Scalar = 1.25
 
     def __call__(self, dedx: Real, field: Scalar, density: Scalar, cos_phi: Real) -> Real:
-        """Surviving fraction for dE/dx [MeV/cm], field [kV/cm], density [g/cm^3] and cosine of the angle to the field."""
+        """Surviving fraction for dE/dx [MeV/cm], field [kV/cm], density [g/cm^3], cosine of the angle to the field."""
         beta = self.beta_90 / jnp.sqrt(1 - cos_phi**2 + (cos_phi / self.ratio) ** 2)
         return _box(self.alpha, beta * dedx / (field * density))
 

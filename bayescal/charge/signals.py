@@ -22,8 +22,8 @@ class Request(eqx.Module):
         row: row of times to which it contributes.
     """
 
-    pair: Int[NDArray, " entry"]
-    row: Int[NDArray, " entry"]
+    pair: Int[Array | NDArray, " entry"]
+    row: Int[Array | NDArray, " entry"]
 
 
 class PixelSignals(eqx.Module):
@@ -113,7 +113,8 @@ def request(pair: Int[NDArray, " entry"], row: Int[NDArray, " entry"], idle_pair
     """Pad entries with a pair that carries no charge.
 
     Args:
-        pair, row: the entries, sorted by row.
+        pair: charge of each entry.
+        row: row of times of each entry, not decreasing.
         idle_pair: a pair without charge.
         n_entries: wanted number of entries, at least those given; rounded up to whole chunks.
     """
