@@ -1,4 +1,15 @@
-"""Model files: found by name or path, loaded without being imported as a package, and known by their digest."""
+"""Model files: found by name or path, loaded without being imported as a package, and known by their digest.
+
+A model file defines `PARAMETERS`, `model(inputs, data=None)` and `example(key) -> (inputs, data)`. Studies need more:
+- `OBSERVED`: name of the observed site, "hits" if absent; `Settings`: the study's [inputs], from `bayescal.settings`;
+- `load(settings, priors) -> inputs`; `read(path, inputs) -> data`; `write(path, data, inputs, truth)`.
+Where a file has them, these are used, too:
+- `prepare(inputs, data=None) -> inputs`: work outside compiled programs; `start(inputs, data)`: values to start from;
+- `tempered(inputs, stage)`: inputs of an easier problem, None where there is no such stage;
+- `describe(inputs, data)`: sizes by name; `read_truth(path)`: what simulated data were drawn with, by parameter;
+- `predictive(key, inputs, data, draws) -> {name: (observed, replicas)}`: summaries [...] of the data and of data made
+  with posterior draws [draw, ...].
+"""
 
 from __future__ import annotations
 
