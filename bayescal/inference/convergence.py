@@ -6,6 +6,7 @@ After A. Vehtari et al., Bayesian Analysis 16 (2021) 667.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from arviz_stats.base import array_stats
@@ -46,10 +47,10 @@ def quality(draws: dict[str, np.ndarray]) -> Quality:
     columns = np.concatenate([value.reshape(*value.shape[:2], -1) for value in draws.values()], axis=2)
     varies = np.ptp(columns, axis=(0, 1)) != 0.0  # also where it is not a number
     columns = columns[..., varies]
-    axes = {"chain_axis": 0, "draw_axis": 1}
+    axes: Any = {"chain_axis": 0, "draw_axis": 1}
     return Quality(
         tuple(name for name, kept in zip(names, varies, strict=True) if kept),
-        array_stats.rhat(columns, **axes),
-        array_stats.ess(columns, method="bulk", **axes),
-        array_stats.ess(columns, method="tail", prob=TAILS, **axes),
+        np.asarray(array_stats.rhat(columns, **axes)),
+        np.asarray(array_stats.ess(columns, method="bulk", **axes)),
+        np.asarray(array_stats.ess(columns, method="tail", prob=TAILS, **axes)),
     )

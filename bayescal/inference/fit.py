@@ -57,7 +57,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
     Returns:
         The result, also of a fit that did not converge: look at `converged` and `verdict`.
     """
-    settings = settings or FitSettings()
+    settings = settings or FitSettings.model_validate({})
     settings = settings if method is None else settings.model_copy(update={"method": method})
     began = time.perf_counter()
     keys = dict(zip(("model", "prior", "method"), jax.random.split(key, 3), strict=True))
@@ -102,13 +102,9 @@ def _find_mode(potential, key, settings, start, tempered, progress) -> Problem:
     scale = optimise.prior_scale(prior)
     first = potential.unconstrain(start or {}, scale.centre)
 
-    def watch(search):
-        def report(steps, value):
-            spent = potential.evaluations.gradients
-            line = f"{search}: step {steps}, log-density {-value:.6g}"
-            progress(Progress("map", steps, settings.max_gradients, spent, message=line))
-
-        return report
+    def watch(number, stage, steps, value):
+        line = f"start {number}, {stage}: step {steps}, log-density {-value:.6g}"
+        progress(Progress("map", steps, settings.max_gradients, potential.evaluations.gradients, message=line))
 
     starts = [first, *prior[: settings.restarts]]
     optimum = optimise.find_mode(potential, starts, scale, tempered, settings.max_gradients, watch)

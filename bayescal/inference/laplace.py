@@ -10,7 +10,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 from blackjax.util import psis_weights
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from bayescal.inference.optimise import Optimum
 from bayescal.inference.potential import Potential, labels
@@ -100,8 +100,8 @@ def physical_moments(potential: Potential, approximation: Gaussian) -> Moments:
     return Moments(names, mean, slope @ approximation.covariance @ slope.T)
 
 
-def _slope(potential: Potential, approximation: Gaussian) -> Float[Array, "p d"] | np.ndarray:
-    """Derivative of the physical values by the unconstrained ones at the mode, by central differences."""
+def _slope(potential: Potential, approximation: Gaussian) -> np.ndarray:
+    """Derivative of the physical values by the unconstrained ones at the mode [p, d], by central differences."""
     step = 1e-3 * np.sqrt(np.diag(approximation.covariance))
     ahead, behind = (potential.constrain(approximation.mode + side * np.diag(step)) for side in (1.0, -1.0))
     rows = [(ahead[name] - behind[name]).reshape(potential.size, -1) for name in potential.names]

@@ -90,16 +90,14 @@ def sample(
         watch: called after each block with stage, iterations done and planned, divergences, step size, gradients.
     """
     sampler = Sampler(potential, approximation, settings)
-    chains = sampler.start(key)
-    used = 0
+    chains, record, interrupted, used = sampler.start(key), Record(potential), False, 0
     for attempt in attempts:
         used += 1
         chains = _warm_up(sampler, chains, attempt, watch)
         chains, record, interrupted = _draw(sampler, chains, attempt, watch)
-        trace = record.trace()
-        if interrupted or not trace.diverging.any():
+        if interrupted or not record.divergences:
             break
-    return Run(record.draws(), trace, record.quality(), used, sampler.gradients, interrupted)
+    return Run(record.draws(), record.trace(), record.quality(), used, sampler.gradients, interrupted)
 
 
 def plan(settings: FitSettings, *, trusted: bool) -> list[Attempt]:

@@ -10,9 +10,9 @@ at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bayescal.inference.potential import Potential, hessian
 
 DECREMENT_LIMIT = 1e-4  # g^T H^-1 g at the mode: the distance from it in standard deviations is below 0.01
 ROUGH = 0.1  # the same where an easier problem only leads to the next one
+SAME = 1e-3  # potentials of one mode agree better than this [nats]
 EIGENVALUE_FLOOR = 1e-3  # curvatures below this, in units of the prior's spread, count as plateau
 FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.5, 4.0, 1e-11  # of the trust region, in prior spreads
 BAD_STEPS = 2  # trials in a row that the model did not predict, after which the Hessian is taken anew
@@ -105,7 +106,7 @@ def find_mode(
     scale: Scale,
     tempered: Tempered | None,
     max_gradients: int,
-    watch: Callable[[str], Watch],
+    watch: Callable[[int, str, int, float], None],
 ) -> Optimum:
     """The mode from the first of several starts that leads to one, through easier problems on the way.
 
@@ -116,32 +117,35 @@ def find_mode(
         tempered: gives the inputs of an easier, broader problem by (inputs, stage), stage = 0 the easiest, and None
             where there is no such stage; none: straight to the true problem.
         max_gradients: a search of one stage gives up after about this many.
-        watch: makes the function that is told of each trial, from a name of the search.
+        watch: called after each trial with the start's number, the stage's name, steps and the potential.
 
     Returns:
-        The first mode, or, where every search gave up, the best point found.
+        The first mode, or, where every search gave up or one got lower before it did, the best point found.
     """
     found = []
-    for number, start in enumerate(starts):
-        x = start
-        for name, stage in _stages(potential, tempered):
-            tolerance = DECREMENT_LIMIT if stage is potential else ROUGH
-            optimum = minimise(stage, x, scale, max_gradients, tolerance, watch(f"start {number + 1}, {name}"))
-            x = optimum.x
-        found.append(optimum)
-        if optimum.converged:
-            return optimum
-    return min(found, key=lambda optimum: optimum.value)
-
-
-def _stages(potential: Potential, tempered: Tempered | None) -> Iterator[tuple[str, Potential]]:
-    """The easier problems, easiest first, then the true one."""
-    for stage in count() if tempered else ():
-        inputs = tempered(potential.inputs, stage)
-        if inputs is None:
+    for number, start in enumerate(starts, start=1):
+        found.append(_follow(potential, start, scale, tempered, max_gradients, partial(watch, number)))
+        if found[-1].converged:
             break
-        yield f"tempered {stage}", potential.with_inputs(inputs)
-    yield "true problem", potential
+    lowest = min(found, key=lambda optimum: optimum.value)
+    return found[-1] if found[-1].converged and found[-1].value < lowest.value + SAME else lowest
+
+
+def _follow(
+    potential: Potential,
+    start: np.ndarray,
+    scale: Scale,
+    tempered: Tempered | None,
+    max_gradients: int,
+    watch: Callable[[str, int, float], None],
+) -> Optimum:
+    """From a start through the easier problems, easiest first, to the true one."""
+    number = 0
+    while tempered is not None and (inputs := tempered(potential.inputs, number)) is not None:
+        stage = potential.with_inputs(inputs)
+        start = minimise(stage, start, scale, max_gradients, ROUGH, partial(watch, f"tempered {number}")).x
+        number += 1
+    return minimise(potential, start, scale, max_gradients, DECREMENT_LIMIT, partial(watch, "true problem"))
 
 
 class _Search:

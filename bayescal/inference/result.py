@@ -71,7 +71,7 @@ class Result:
         """Draws of one variable in physical units, all chains in a row [chain * draw, ...]."""
         if name not in self.names:
             raise InputError(f"the result has no parameter {name}: it has {', '.join(self.names)}")
-        values = self.data["posterior"][name].values
+        values = np.asarray(self.data["posterior"][name])
         return values.reshape(-1, *values.shape[2:])
 
     def save(self, path: str | Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.hmc_util import dual_averaging
 from numpyro.infer.util import ParamInfo
@@ -30,16 +30,19 @@ START_TRIES = 20  # starts where the log-density is not finite are drawn again, 
 FIRST_STEP = 0.95  # times d^(-1/4): near the best step size for a standard normal in d dimensions
 
 
-class Trace(NamedTuple):
-    """What is kept of each iteration; leading axes (chain, iteration)."""
+Numbers = Any  # an array: NumPy's outside the compiled program, JAX's inside
 
-    y: Float[Array, "chain draw d"]
-    potential: Float[Array, "chain draw"]
-    energy: Float[Array, "chain draw"]
-    acceptance_rate: Float[Array, "chain draw"]
-    n_steps: Int[Array, "chain draw"]
-    step_size: Float[Array, "chain draw"]
-    diverging: Bool[Array, "chain draw"]
+
+class Trace(NamedTuple):
+    """What is kept of each iteration [chain, draw]; y has the coordinates as a third axis."""
+
+    y: Numbers
+    potential: Numbers
+    energy: Numbers
+    acceptance_rate: Numbers
+    n_steps: Numbers
+    step_size: Numbers
+    diverging: Numbers
 
 
 class Chains(NamedTuple):
@@ -55,9 +58,9 @@ class Chains(NamedTuple):
 class Control(NamedTuple):
     """What steers a block: how many iterations, whether the step size adapts, and to which acceptance."""
 
-    iterations: int
-    adapting: bool
-    target_accept: float
+    iterations: int | Numbers
+    adapting: bool | Numbers
+    target_accept: float | Numbers
 
 
 class Sampler:
@@ -89,7 +92,7 @@ class Sampler:
         keys = jax.random.split(key, self.settings.chains)
         first_step = FIRST_STEP * self.potential.size**-0.25
         states = [self._start_one(one, first_step) for one in keys]
-        adaptation = [self._average_init(jnp.log(2.0 * first_step))] * len(states)
+        adaptation = [self._average_init(float(np.log(2.0 * first_step)))] * len(states)
         return Chains(_stack(states), _stack(adaptation))
 
     def _start_one(self, key: PRNGKeyArray, step_size: float) -> HMCState:
@@ -164,7 +167,7 @@ class Sampler:
     def settle(self, chains: Chains) -> Chains:
         """End an adaptation: every chain gets the geometric mean of the chains' averaged step sizes."""
         step_size = np.full(self.settings.chains, np.exp(chains.adaptation[1].mean()))
-        adaptation = _stack([self._average_init(jnp.log(2.0 * step_size[0]))] * self.settings.chains)
+        adaptation = _stack([self._average_init(float(np.log(2.0 * step_size[0])))] * self.settings.chains)
         return Chains(_with_step_size(chains.state, step_size), adaptation)
 
     def rewhiten(self, chains: Chains, draws: np.ndarray) -> Chains:
@@ -231,7 +234,7 @@ def _with_keys(state: HMCState, convert: Callable[[Array], Array]) -> HMCState:
     return state._replace(rng_key=convert(state.rng_key), adapt_state=adapt_state)
 
 
-def _with_step_size(state: HMCState, step_size: Array) -> HMCState:
+def _with_step_size(state: HMCState, step_size: Numbers) -> HMCState:
     return state._replace(adapt_state=state.adapt_state._replace(step_size=step_size))
 
 
