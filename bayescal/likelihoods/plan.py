@@ -5,9 +5,11 @@ Everything here is NumPy, outside compiled functions. Arrays are padded to a few
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
@@ -232,3 +234,43 @@ def _contributors(row: Int[NDArray, " interval"], coverage: Coverage) -> Request
     interval = np.repeat(np.arange(row.size), count)
     pair = np.arange(interval.size) - np.repeat(np.cumsum(count) - count, count) + first[interval]
     return request(pair, interval, coverage.pair_row.size - 1, padded_size(interval.size))
+
+
+def common_shapes(plans: Sequence[HitPlan], coverage: Coverage) -> list[HitPlan]:
+    """Plans of several data sets for the same coverage, padded to the same shapes so that all share one program."""
+    kinds = {_kind(group): group for plan in plans for group in plan.groups}
+    found = [{_kind(group): group for group in plan.groups} for plan in plans]
+    sizes = {
+        kind: (
+            max(groups[kind].row.size for groups in found if kind in groups),
+            max(groups[kind].request.pair.size for groups in found if kind in groups),
+        )
+        for kind in sorted(kinds)
+    }
+    return [
+        HitPlan(
+            tuple(_resized(groups.get(kind, _emptied(kinds[kind])), *sizes[kind], coverage) for kind in sizes),
+            plan.tick,
+            plan.dtype,
+        )
+        for plan, groups in zip(plans, found, strict=True)
+    ]
+
+
+def _kind(group: Intervals) -> tuple[int, int, int]:
+    """What intervals must have in common to share a group: stretches, offsets, discards."""
+    return group.stretches.start.shape[1], group.grid.size, group.discards
+
+
+def _emptied(group: Intervals) -> Intervals:
+    """The group without any interval."""
+    return jax.tree.map(lambda values: values[:0], group)
+
+
+def _resized(group: Intervals, n_intervals: int, n_entries: int, coverage: Coverage) -> Intervals:
+    """The group with more padding."""
+    bare = eqx.tree_at(lambda g: g.request, group, Request(np.zeros(0, int), np.zeros(0, int)))
+    padded = jax.tree.map(lambda values: _pad(values, n_intervals, 0), bare)
+    row = _pad(group.row, n_intervals, coverage.n_rows - 1)
+    entries = request(group.request.pair, group.request.row, coverage.pair_row.size - 1, n_entries)
+    return eqx.tree_at(lambda g: (g.row, g.request), padded, (row, entries))
