@@ -1,0 +1,1 @@
+"""Densities of what detectors record, as NumPyro distributions."""

@@ -12,7 +12,7 @@ from bayescal.charge.electronics import Electronics
 
 
 class _State(NamedTuple):
-    """One value a pixel: charge at the start of the integration and its offset [e-], first watched tick, hits so far."""
+    """Of each pixel: charge at the start of the integration and its offset [e-], first watched tick, hits so far."""
 
     base_e: Float[Array, " row"]
     offset_e: Float[Array, " row"]
@@ -32,7 +32,8 @@ def play(
 
     Args:
         key: random key.
-        signal_e: charge collected by the end of tick first_tick - 1 and of the `n_ticks + restart_ticks` ticks after it [e-].
+        signal_e: charge collected by the end of tick first_tick - 1 and of the `n_ticks + restart_ticks` ticks after
+            it [e-].
         threshold_e: threshold of each pixel [e-].
         outlier: probability that an outlier fires at a tick.
         chip: constants of the chip; any noise may be zero.
@@ -72,7 +73,7 @@ def _fires(
     outlier: Float[Array, ""],
     chip: Electronics,
 ) -> tuple[Bool[Array, " row"], Bool[Array, " row"]]:
-    """Whether the signal fires the discriminator at a tick, and whether an outlier does at which the signal does not."""
+    """Whether the signal fires the discriminator at a tick, and whether an outlier does where the signal does not."""
     watch_key, outlier_key = jax.random.split(key)
     noise = chip.watch_noise_e * jax.random.normal(watch_key, charge_e.shape, charge_e.dtype)
     signal = charge_e + noise >= threshold_e

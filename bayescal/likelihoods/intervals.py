@@ -1,16 +1,16 @@
 """Density of what one pixel records between two restarts of its integration.
 
-An interval starts when the integrator restarts and ends in a recorded hit or in silence. Inside it the discriminator may fire
-and the firing be discarded; the density sums over these histories. The offset a = (charge left by the reset) - (charge lost
-in discarded firings) is followed on a grid; time runs over *stretches* of ticks in which the collected charge is as good as
-constant. With C(n, a) the log-survival up to stretch n, d(n) the probability of a discarded firing in it and N the density of
-the offset after a reset,
+An interval starts when the integrator restarts and ends in a recorded hit or in silence. Inside it the discriminator
+may fire and the firing be discarded; the density sums over these histories. The offset a = (charge left by the reset) -
+(charge lost in discarded firings) is followed on a grid; time runs over *stretches* of ticks in which the collected
+charge is as good as constant. With C(n, a) the log-survival up to stretch n, d(n) the probability of a discarded firing
+in it and N the density of the offset after a reset,
 
-    alpha(n, a) = e^C(n, a) [N(a) + sum of d(n') N(a + q(restart)) e^-C(restart, a) over n' whose restart comes before n]
+    alpha(n, a) = e^C(n, a) [N(a) + sum of d(n') N(a + q(restart)) e^-C(restart, a), n' whose restart is before n]
     d(n)        = sum over a of alpha(n, a) P(fires in n | a) P(digitised charge is below threshold | a)
 
-is iterated from d = 0: each iteration allows one more discard in the interval. Large arrays have the precision of the charges
-they are given; the sums that make up the log density are in float64.
+is iterated from d = 0: each iteration allows one more discard in the interval. Large arrays have the precision of the
+charges they are given; the sums that make up the log density are in float64.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bayescal.special import log_normal_cdf, log_normal_pdf, normal_cdf
 SURVIVAL_FLOOR = 1e-18
 """Added to survival probabilities, so that single precision holds their inverse squared."""
 
+Real = Float[Array, "..."]
 _TINY = 1e-30
 _CODE_NODES, _CODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
 
@@ -86,7 +87,7 @@ class Offsets(eqx.Module):
     resetting: Float[Array, " interval"]
 
 
-def follow(
+def follow(  # noqa: PLR0913 each is a noun of its own
     charges: Charges,
     stretches: Stretches,
     threshold_e: Float[Array, " interval"],
@@ -141,7 +142,7 @@ def _total_before(values: Float[Array, "interval stretch offset"]) -> Float[Arra
     return jnp.einsum("nm,ima->ina", before, values)
 
 
-def _share_of_signal(log_silent: Float[Array, "..."], outlier: Float[Array, ""]) -> Float[Array, "..."]:
+def _share_of_signal(log_silent: Real, outlier: Float[Array, ""]) -> Real:
     """Probability that a firing is one of the signal, which goes before an outlier at the same tick."""
     hazard = -jnp.expm1(log_silent)
     other = jnp.exp(log_silent) * jnp.asarray(outlier, log_silent.dtype)
@@ -156,8 +157,8 @@ def _restarts(
     """Where the restart after a discarded firing in the middle of stretch n falls.
 
     Returns:
-        The ticks of stretch m before it, [interval, n, m]; whether stretch n comes after the restart that follows a firing in
-        stretch m, [interval, n, m]; whether the restart comes before the end of the interval.
+        The ticks of stretch m before it, [interval, n, m]; whether stretch n comes after the restart that follows a
+        firing in stretch m, [interval, n, m]; whether the restart comes before the end of the interval.
     """
     start, ticks = jnp.asarray(stretches.start), jnp.asarray(stretches.ticks)
     restart = start + 0.5 * (ticks - 1) + chip.restart_ticks
@@ -180,7 +181,7 @@ class Hit(eqx.Module):
     threshold_e: Float[Array, " interval"]
 
 
-def log_hit(
+def log_hit(  # noqa: PLR0913 each is a noun of its own
     offsets: Offsets,
     charges: Charges,
     hit: Hit,
@@ -214,9 +215,7 @@ def log_hit(
 class RealADC(eqx.Module):
     """ADC values as real numbers, saturating at the top; densities are per count."""
 
-    def log_density(
-        self, adc: Float[Array, "..."], mean_e: Float[Array, "..."], threshold_e: Float[Array, "..."], chip: Electronics
-    ) -> Float[Array, "..."]:
+    def log_density(self, adc: Real, mean_e: Real, threshold_e: Real, chip: Electronics) -> Real:
         """Log density of a value, or of saturation, and of being kept, for a mean digitised charge [e-]."""
         charge = chip.charge(adc)
         inside = log_normal_pdf(charge - mean_e, chip.uncorrelated_noise_e) + jnp.log(chip.charge_per_count_e)
@@ -224,7 +223,7 @@ class RealADC(eqx.Module):
         above = log_normal_cdf((mean_e - chip.charge(jnp.asarray(float(chip.adc_counts)))) / chip.uncorrelated_noise_e)
         return jnp.where(adc >= chip.adc_counts, above, inside)
 
-    def record(self, adc: Float[Array, "..."], chip: Electronics) -> Float[Array, "..."]:
+    def record(self, adc: Real, chip: Electronics) -> Real:
         """What is stored of a real ADC value."""
         del chip
         return adc
@@ -233,9 +232,7 @@ class RealADC(eqx.Module):
 class IntegerADC(eqx.Module):
     """ADC codes 0 ... adc_counts - 1: the real value rounded down, everything above in the last code."""
 
-    def log_density(
-        self, adc: Float[Array, "..."], mean_e: Float[Array, "..."], threshold_e: Float[Array, "..."], chip: Electronics
-    ) -> Float[Array, "..."]:
+    def log_density(self, adc: Real, mean_e: Real, threshold_e: Real, chip: Electronics) -> Real:
         """Log probability of a code and of being kept: the real-valued density integrated over the code."""
         charge = chip.charge(adc[..., None] + 0.5 * (1 + jnp.asarray(_CODE_NODES)))
         log_pdf = log_normal_pdf(charge - mean_e[..., None], chip.uncorrelated_noise_e)
@@ -244,13 +241,11 @@ class IntegerADC(eqx.Module):
         above = log_normal_cdf((mean_e - chip.charge(adc)) / chip.uncorrelated_noise_e)
         return jnp.where(adc >= chip.adc_counts - 1, above, jax.nn.logsumexp(log_pdf, axis=-1, b=weight))
 
-    def record(self, adc: Float[Array, "..."], chip: Electronics) -> Float[Array, "..."]:
+    def record(self, adc: Real, chip: Electronics) -> Real:
         """The code of a real ADC value."""
         return jnp.floor(jnp.minimum(adc, chip.adc_counts - 1))
 
 
-def _log_kept(
-    charge_e: Float[Array, "..."], threshold_e: Float[Array, "..."], chip: Electronics
-) -> Float[Array, "..."]:
+def _log_kept(charge_e: Real, threshold_e: Real, chip: Electronics) -> Real:
     """Log probability that a digitised charge passes the second comparison with the threshold."""
     return log_normal_cdf((charge_e - threshold_e) / (chip.discriminator_noise_e + _TINY))

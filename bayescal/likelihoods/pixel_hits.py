@@ -1,4 +1,4 @@
-"""Inputs and data of models with pixel hits: hits as an array with one row a pixel in reach, and what a model needs beside."""
+"""Inputs and data of models with pixel hits: hits as one row a pixel in reach, and what a model needs beside."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from bayescal.readers.hits import Hits, from_rows
 from bayescal.segments import Segments
 
 Prior = dist.Distribution | float
+_REAL, _RESOLUTION, _TOLERANCE = RealADC(), Resolution(), Tolerance()
 
 
 class ChargeInputs(eqx.Module):
@@ -65,8 +66,8 @@ def charge_inputs(
     segments: Segments,
     detector: ChargeDetector,
     priors: Mapping[str, Prior],
-    adc: RealADC | IntegerADC = RealADC(),
-    resolution: Resolution = Resolution(),
+    adc: RealADC | IntegerADC = _REAL,
+    resolution: Resolution = _RESOLUTION,
 ) -> ChargeInputs:
     """Inputs of a model of pixel hits, with pixels enough for the range of the priors.
 
@@ -86,8 +87,8 @@ def charge_inputs(
     coverage = cover(segments, detector.geometry, margins, resolution)
     if not (coverage.pixel >= 0).any():
         raise InputError(
-            f"no charge of the {segments.n_segments} segments reaches a pixel of {detector.name}: check units and axes (z is "
-            "the drift axis after reading, lengths in cm) and the detector"
+            f"no charge of the {segments.n_segments} segments reaches a pixel of {detector.name}: check units and axes "
+            "(z is the drift axis after reading, lengths in cm) and the detector"
         )
     return ChargeInputs(
         detector=detector,
@@ -113,8 +114,8 @@ def arrange(hits: Hits, inputs: ChargeInputs, path: str) -> Float[NDArray, "row 
     Hits on pixels that no charge can reach are not part of the model's data; their number is given in a warning.
 
     Raises:
-        InputError: hits of an event without segments, of dead pixels only, of another kind of ADC values, or more of a pixel
-            than its chip can record.
+        InputError: hits of an event without segments, of another kind of ADC values, or more of a pixel than its chip
+            can record.
     """
     _check_events(hits, inputs, path)
     coverage, n_slots = inputs.coverage, inputs.detector.electronics.max_hits
@@ -135,8 +136,8 @@ def arrange(hits: Hits, inputs: ChargeInputs, path: str) -> Float[NDArray, "row 
     slot = np.arange(row.size) - start
     if slot.size and slot.max() >= n_slots:
         raise InputError(
-            f"{path}: pixel {coverage.pixel[row[slot.argmax()]]} has {slot.max() + 1} hits, more than the {n_slots} that its "
-            "chip records; raise max_hits in the detector's electronics"
+            f"{path}: pixel {coverage.pixel[row[slot.argmax()]]} has {slot.max() + 1} hits, more than the {n_slots} "
+            "that its chip records; raise max_hits in the detector's electronics"
         )
     value = np.full((coverage.n_rows, n_slots, 2), np.nan)
     value[row, slot] = np.stack([hits.tick[known], hits.adc[known]], axis=1)
@@ -170,7 +171,7 @@ def with_plan(
     inputs: ChargeInputs,
     value: Float[NDArray, "row slot 2"],
     reference: ChargeConstants,
-    tolerance: Tolerance = Tolerance(),
+    tolerance: Tolerance = _TOLERANCE,
 ) -> ChargeInputs:
     """The inputs with the plan for observed hits, made at a reference set of constants."""
     chip = inputs.detector.electronics

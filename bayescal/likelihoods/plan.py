@@ -1,6 +1,6 @@
-"""What the likelihood of observed hits can know before the fit: intervals, the ticks to watch in each, and who contributes.
+"""What the likelihood of observed hits can know before the fit: intervals, the ticks to watch, and who contributes.
 
-Everything here is NumPy, outside compiled functions. Arrays are padded to a few sizes, so that data sets share programs.
+Everything here is NumPy, outside compiled functions. Arrays are padded to few sizes, so that data sets share programs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GRID_STEP_E = 450.0
 """Step of the offset grid [e-]: half the reset noise, smaller than every noise it has to resolve."""
 
 _SHAPES = ((16, 24), (16, 52), (48, 36), (48, 52), (128, 80), (512, 80), (2048, 80), (8192, 80))
-"""Numbers of stretches and offsets of a group of intervals, the cheaper first; few, because each is a program of its own."""
+"""Numbers of stretches and offsets of a group of intervals, the cheaper first; few: each is a program of its own."""
 
 _OFFSET_REACH_E = 4500.0
 
@@ -44,6 +44,9 @@ class Tolerance(NamedTuple):
     longest: int = 512
 
 
+_TOLERANCE = Tolerance()
+
+
 class Intervals(eqx.Module):
     """Intervals between restarts, all with the same number of stretches and the same grid of offsets.
 
@@ -52,8 +55,8 @@ class Intervals(eqx.Module):
         ends_in_hit: whether a hit or the window ends it; real: whether it is one, or padding.
         stretches: the watched ticks.
         origin_us: origin of the interval's clock [us].
-        time_us: on this clock, ends of ticks: of the stretches, of the digitisations and the last lost in the resets that would
-            follow, then of the tick before the interval, of the firing and of its digitisation [us].
+        time_us: on this clock, ends of ticks: of the stretches, of the digitisations and the last lost in the resets
+            that would follow, then of the tick before the interval, of the firing and of its digitisation [us].
         request: charges that contribute.
         grid: the offsets.
         discards: discarded firings that are followed.
@@ -101,7 +104,7 @@ def plan_hits(
     signal_e: Float[NDArray, "row tick"],
     coverage: Coverage,
     chip: Electronics,
-    tolerance: Tolerance = Tolerance(),
+    tolerance: Tolerance = _TOLERANCE,
 ) -> HitPlan:
     """Plan the likelihood of observed hits.
 
@@ -148,8 +151,9 @@ def _intervals(tick: Float[NDArray, "row slot"], coverage: Coverage, chip: Elect
 def _check_order(row: Int[NDArray, " bad"], slot: int, tick: Float[NDArray, "row slot"], coverage: Coverage) -> None:
     if row.size:
         raise InputError(
-            f"pixel {coverage.pixel[row[0]]} of event index {coverage.event[row[0]]} fires at tick {tick[row[0], slot]:.0f}, outside "
-            "the window or within the dead time of the hit before: use the electronics with which the hits were recorded"
+            f"pixel {coverage.pixel[row[0]]} of event index {coverage.event[row[0]]} fires at tick "
+            f"{tick[row[0], slot]:.0f}, outside the window or within the dead time of the hit before: use the "
+            "electronics with which the hits were recorded"
         )
 
 
