@@ -59,7 +59,7 @@ class PixelSignals(eqx.Module):
         weight = self.charge_e + 1e-6
         late = jax.ops.segment_sum(weight * self.pulse.end_us, self.row, self.n_rows, indices_are_sorted=True)
         total = jax.ops.segment_sum(weight, self.row, self.n_rows, indices_are_sorted=True)
-        origin = late / jnp.maximum(total, 1e-6)
+        origin = tick_us * jnp.round(late / jnp.maximum(total, 1e-6) / tick_us)
         time = (first_tick + 0.5 + jnp.arange(n_ticks)) * tick_us - origin[:, None]
         n_pairs = self.charge_e.shape[0]
         missing = request_size(n_pairs) - n_pairs
@@ -91,8 +91,8 @@ class PixelSignals(eqx.Module):
         @jax.checkpoint
         def add(collected: Array, chunk: tuple[Array, Pulse, Array]) -> tuple[Array, None]:
             charge, pulse, row = chunk
-            fraction = self.response.collected(time_us[row], pulse)
-            return collected.at[row].add(charge[:, None] * fraction, indices_are_sorted=True), None
+            part = self.response.charge(time_us[row], charge, pulse)
+            return collected.at[row].add(part, indices_are_sorted=True), None
 
         return jax.lax.scan(add, jnp.zeros_like(time_us), _chunks((charge, pulse, jnp.asarray(request.row))))[0]
 
