@@ -25,6 +25,9 @@ EXACT = Tolerance(charge_e=0.0)
 class NormalResponse(eqx.Module):
     """Charge Q arrives at time T with a normal spread: q(t) = Q Phi((t - T)/w)."""
 
+    def charge(self, time_us, charge_e, pulse):
+        return charge_e[:, None] * self.collected(time_us, pulse)
+
     def collected(self, time_us, pulse):
         return normal_cdf((time_us - pulse.end_us[:, None]) / pulse.width_us[:, None])
 
