@@ -70,7 +70,7 @@ def test_probability_of_a_first_hit_at_a_tick(pixels, charge, expected):
 
 
 def outcomes(pixels, charge, codes, before=(), **options):
-    """Probability of each tick and code of the next hit [tick, code], after hits that came before, and of no further."""
+    """Probability of each tick and code of the next hit [tick, code], after hits before it, and of no further one."""
     width = options.pop("width_us", 0.7)
     chip = {**SHORT, "max_hits": len(before) + 1}
     first = before[-1][0] + 28 if before else 0
