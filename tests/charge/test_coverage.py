@@ -9,6 +9,8 @@ import pytest
 from bayescal.charge.coverage import Margins, Resolution, cover, padded_size
 from bayescal.charge.detector import ChargeConstants, simulate
 
+run_simulation = jax.jit(simulate)
+
 
 def sizes(coverage) -> list[tuple[int, ...]]:
     return [np.shape(leaf) for leaf in jax.tree.leaves(coverage)]
@@ -58,7 +60,7 @@ def test_cells_of_a_pair_lie_in_its_pixel(module0, tracks) -> None:
 
 def test_padding_carries_no_charge(module0, tracks) -> None:
     coverage = cover(tracks, module0.geometry)
-    signals = simulate(ChargeConstants(), coverage, module0)
+    signals = run_simulation(ChargeConstants(), coverage, module0)
     padding = coverage.pixel[coverage.pair_row] < 0
     assert padding[-1]
     assert coverage.pixel[-1] == -1
@@ -71,7 +73,7 @@ def test_padding_carries_no_charge(module0, tracks) -> None:
 def test_inputs_of_similar_size_share_a_program(module0, tracks) -> None:
     """Shapes do not depend on where exactly the steps are."""
     moved = dataclasses.replace(tracks, start_cm=tracks.start_cm + 1e-3, end_cm=tracks.end_cm + 1e-3)
-    run = jax.jit(lambda coverage: simulate(ChargeConstants(), coverage, module0).total_e())
+    run = jax.jit(lambda coverage: run_simulation(ChargeConstants(), coverage, module0).total_e())
     first, second = (cover(segments, module0.geometry) for segments in (tracks, moved))
     assert sizes(first) == sizes(second)
     run(first), run(second)
@@ -82,7 +84,7 @@ def test_pairs_hold_for_every_shift_and_diffusion_within_the_margins(module0, tr
     """The charge in reach is the same wherever the shift puts it; at the margin's end too."""
     margins = Margins(shift_cm=0.2, charge_e=1.0)
     coverage = cover(tracks, module0.geometry, margins)
-    total = jax.jit(lambda constants: simulate(constants, coverage, module0).total_e().sum())
+    total = jax.jit(lambda constants: run_simulation(constants, coverage, module0).total_e().sum())
     still = total(ChargeConstants())
     for shift in ((0.2, 0.2, 0.0), (-0.2, 0.13, 0.0), (0.05, -0.2, 0.0)):
         assert total(ChargeConstants(shift_cm=shift)) == pytest.approx(float(still), rel=1e-4)
@@ -116,7 +118,7 @@ def test_charge_beside_the_plane_lands_on_no_pixel(module0, deposits) -> None:
     """A step on the border: half of its charge has no pixel."""
     border = module0.geometry.upper_cm[0]
     coverage = cover(deposits([border, 0.1, 10.0]), module0.geometry)
-    signals = simulate(ChargeConstants(electrons_per_mev=1e5, lifetime=1e12), coverage, module0)
+    signals = run_simulation(ChargeConstants(electrons_per_mev=1e5, lifetime=1e12), coverage, module0)
     created = 1e5 * 0.69691690023
     assert signals.total_e().sum() == pytest.approx(created / 2, rel=1e-5)
     assert (module0.geometry.unravel(coverage.pixel[coverage.pixel >= 0])[0] == 139).all()
@@ -125,4 +127,4 @@ def test_charge_beside_the_plane_lands_on_no_pixel(module0, deposits) -> None:
 def test_nothing_in_the_detector_gives_padding_only(module0, deposits) -> None:
     coverage = cover(deposits([100.0, 0.0, 5.0]), module0.geometry)
     assert (coverage.pixel == -1).all()
-    assert simulate(ChargeConstants(), coverage, module0).total_e().sum() == 0.0
+    assert run_simulation(ChargeConstants(), coverage, module0).total_e().sum() == 0.0

@@ -15,6 +15,8 @@ from bayescal.testing import check_gradient
 
 TICK_US = 0.1
 
+run_simulation = jax.jit(simulate)
+
 
 @pytest.fixture(scope="module")
 def coverage(module0, tracks):
@@ -23,7 +25,7 @@ def coverage(module0, tracks):
 
 @pytest.fixture(scope="module")
 def signals(module0, coverage) -> PixelSignals:
-    return jax.jit(simulate)(ChargeConstants(), coverage, module0)
+    return run_simulation(ChargeConstants(), coverage, module0)
 
 
 def everywhere(signals: PixelSignals, origin_us, time_us) -> np.ndarray:
@@ -89,7 +91,7 @@ def test_waveform_never_falls(signals) -> None:
 def test_charge_before_tick_zero_is_in_the_window_before(module0, deposits) -> None:
     """Charge 0.3 cm from the anode is collected before the trigger; a window that starts there would lose it."""
     coverage = cover(deposits([5.0, 5.0, 30.28975]), module0.geometry)
-    signals = simulate(ChargeConstants(), coverage, module0)
+    signals = run_simulation(ChargeConstants(), coverage, module0)
     chip = module0.electronics
     waveform = np.asarray(signals.waveform(chip.first_tick, chip.n_ticks, TICK_US)).sum(axis=0)
     total = float(signals.total_e().sum())
@@ -101,7 +103,7 @@ def test_charge_before_tick_zero_is_in_the_window_before(module0, deposits) -> N
 def test_truncated_response_in_a_waveform(module0, coverage) -> None:
     """Its edges are whole ticks on any clock, so that the waveform agrees with double precision."""
     detector = dataclasses.replace(module0, response=TruncatedResponse())
-    signals = jax.jit(simulate)(ChargeConstants(), coverage, detector)
+    signals = run_simulation(ChargeConstants(), coverage, detector)
     waveform = np.asarray(signals.waveform(0, 2000, TICK_US))
     expected = everywhere(signals, 0.0, jnp.asarray((0.5 + np.arange(2000)) * TICK_US))
     scale = np.maximum(np.asarray(signals.total_e()), 1.0)[:, None]
@@ -140,7 +142,7 @@ def test_many_pairs_go_through_in_chunks(module0, tracks) -> None:
     assert fine.pair_step.size > 4 * 4096
     time = jnp.asarray(np.arange(20.0, 200.0, 5.0))
     first, second = (
-        everywhere(jax.jit(simulate)(ChargeConstants(), coverage, module0), 0.0, time).sum(axis=0)
+        everywhere(run_simulation(ChargeConstants(), coverage, module0), 0.0, time).sum(axis=0)
         for coverage in (coarse, fine)
     )
     np.testing.assert_allclose(first, second, rtol=3e-3, atol=1e-3 * second.max())
