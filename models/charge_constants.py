@@ -26,6 +26,7 @@ from bayescal.parameters import Parameter, draw
 from bayescal.readers.detector import read_detector
 from bayescal.readers.edepsim import read_segments
 from bayescal.readers.hits import check_pixels, read_hits, write_hits
+from bayescal.readers.hits import read_truth as read_truth
 from bayescal.reconstruction.seeds import drift_line
 from bayescal.segments import select
 from bayescal.study import Field, InputSettings, NameOrPath

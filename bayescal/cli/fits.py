@@ -57,7 +57,7 @@ def run_fit(study: Study) -> Result:
 
 def demo(
     output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("demo-output"),
-    length: Annotated[float, typer.Option(min=50.0, help="Total length of the made tracks [cm].")] = 150.0,
+    length: Annotated[float, typer.Option(min=50.0, help="Total length of the made tracks [cm].")] = 100.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of tracks, data and fit.")] = 1,
     device: Device = None,
 ) -> None:

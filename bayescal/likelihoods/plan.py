@@ -27,6 +27,9 @@ GRID_STEP_E = 450.0
 _SHAPES = ((16, 24), (16, 52), (48, 36), (48, 52), (128, 80), (512, 80), (2048, 80), (8192, 80))
 """Numbers of stretches and offsets of a group of intervals, the cheaper first; few: each is a program of its own."""
 
+_DISCARDS = {24: 1, 36: 2, 52: 3, 80: 3}
+"""Discarded firings that are followed, by number of offsets: what the charge of such an interval makes likely."""
+
 _OFFSET_REACH_E = 4500.0
 
 
@@ -227,7 +230,7 @@ def _group(
         time_us=pad((tick - origin[:, None] + 0.5) * chip.tick_us),
         request=_contributors(flat.row, coverage),
         grid=OffsetGrid(_OFFSET_REACH_E - GRID_STEP_E * (n_offsets - 1), GRID_STEP_E, n_offsets),
-        discards=3 if n_offsets > _SHAPES[0][1] else 1,
+        discards=_DISCARDS[n_offsets],
     )
 
 
