@@ -129,7 +129,7 @@ def _map(key, problem, settings, progress) -> Outcome:
 
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
-    weighed = _weigh(weigh_key, problem, settings, progress)
+    weighed = _weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
     index = weighed.resample(draw_key, settings.draws)
     failures = _mode_failures(problem.optimum)
     if not weighed.khat < KHAT_LIMIT:
@@ -145,8 +145,8 @@ def _laplace(key, problem, settings, progress) -> Outcome:
 
 def _nuts(key, problem, settings, progress) -> Outcome:
     weigh_key, run_key = jax.random.split(key)
-    weighed = _weigh(weigh_key, problem, settings, progress)
-    trusted = problem.optimum.converged and weighed.khat < KHAT_LIMIT
+    weighed = _weigh(weigh_key, problem, settings.importance_draws, progress)
+    trusted = problem.optimum.converged and weighed.trusted
     spent = problem.potential.evaluations.gradients
 
     def watch(stage, done, total, divergences, step_size, gradients):
@@ -162,18 +162,24 @@ def _nuts(key, problem, settings, progress) -> Outcome:
         {"lp": -trace.potential, **stats},
         run.failures(settings),
         f"R-hat below 1.01, bulk and tail ESS above {settings.required_ess:.0f}, no divergence",
-        {"khat": weighed.khat, "attempts": run.attempts, "nuts_gradients": run.gradients},
+        {
+            "khat": weighed.khat,
+            "importance_ess": weighed.ess,
+            "metric_trusted": trusted,
+            "attempts": run.attempts,
+            "nuts_gradients": run.gradients,
+        },
     )
 
 
 METHODS = {"map": _map, "laplace": _laplace, "nuts": _nuts}
 
 
-def _weigh(key, problem, settings, progress) -> laplace.Importance:
-    n, spent = settings.importance_draws, problem.potential.evaluations.gradients
+def _weigh(key, problem, n, progress) -> laplace.Importance:
+    spent = problem.potential.evaluations.gradients
     progress(Progress("laplace", 0, n, spent, message=f"judging the mode's curvature by {n} log-densities"))
     weighed = laplace.importance(key, problem.potential, problem.approximation, n)
-    progress(Progress("laplace", n, n, spent, message=f"k-hat of the mode's curvature: {weighed.khat:.2f}"))
+    progress(Progress("laplace", n, n, spent, message=f"k-hat {weighed.khat:.2f}, {weighed.ess:.0f} effective"))
     return weighed
 
 

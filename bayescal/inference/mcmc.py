@@ -19,7 +19,7 @@ from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import Chains, Control, Sampler, Trace
 from bayescal.inference.settings import FitSettings
 
-FROZEN_WARMUP, LEARNING_WARMUP = 50, 300  # iterations of step-size adaptation alone, and with the metric
+FROZEN_WARMUP, LEARNING_WARMUP = 50, 200  # iterations of step-size adaptation alone, and with the metric
 LEARNING_TARGETS = (0.9, 0.98)  # least acceptance asked for where the metric is learnt, and where that diverged too
 
 Watch = Callable[[str, int, int, int, float, int], None]

@@ -21,7 +21,7 @@ class FitSettings(BaseModel):
     method: Method = Field("nuts", description="map (the mode), laplace (the mode and its curvature) or nuts (draws).")
     chains: int = Field(4, ge=1, description="Number of Markov chains.")
     warmup: int | None = Field(
-        None, ge=0, description="Warm-up iterations a chain; none: 50 where the mode's curvature serves, else 300."
+        None, ge=0, description="Warm-up iterations a chain; none: 50 where the mode's curvature serves, else 200."
     )
     draws: int = Field(500, ge=4, description="Draws kept a chain (laplace: in all).")
     min_ess: float | None = Field(
@@ -35,7 +35,7 @@ class FitSettings(BaseModel):
     )
     block: int = Field(10, ge=1, description="Iterations between two looks at progress, interrupts and min_ess.")
     importance_draws: int = Field(
-        200, ge=20, description="Log-densities evaluated to judge the mode's curvature by importance weights."
+        200, ge=20, description="Log-densities that judge the mode's curvature (laplace: at least `draws`)."
     )
     max_gradients: int = Field(1500, ge=1, description="Gradients after which one search for the mode gives up.")
     restarts: int = Field(2, ge=0, description="Further starts, from prior draws, when a search gave up.")

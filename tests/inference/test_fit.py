@@ -43,7 +43,7 @@ def test_nuts_gives_the_known_mean_and_covariance(gaussian_run, gaussian_case):
 def test_few_gradients_an_effective_draw(gaussian_run):
     result, _ = gaussian_run
     assert 1000.0 * smallest_ess(result) / result.attrs["gradients"] > 50.0
-    assert result.attrs["khat"] < 0.7
+    assert result.attrs["metric_trusted"]
     assert result.attrs["attempts"] == 1
 
 
@@ -77,10 +77,10 @@ def test_map_is_a_result_with_one_draw(gaussian_case, key):
 
 
 def test_laplace_of_a_gaussian(gaussian_case, key):
-    settings = FitSettings(importance_draws=400, draws=2000)
+    settings = FitSettings(draws=400)
     result = fit(*gaussian_case, key=key, method="laplace", settings=settings)
     assert result.converged
-    assert result.draws("mean").shape == (2000, 10)
+    assert result.draws("mean").shape == (400, 10)
     assert_mean(result.draws("mean")[:, 0], gaussian_case.data[0], result.attrs["importance_ess"])
 
 
@@ -113,7 +113,7 @@ def test_metric_is_learnt_where_the_mode_misleads(key):
         numpyro.sample("x", dist.Normal(0.0, jax.numpy.exp(scale)).expand([2]).to_event(1))
 
     result = fit(funnel, 1.0, None, key=key, settings=FitSettings(draws=300, warmup=150))
-    assert result.attrs["khat"] > 0.7
+    assert not result.attrs["metric_trusted"]
     assert result.attrs["settings"]["target_accept"] == 0.8
     assert result.data["sample_stats"]["acceptance_rate"].values.mean() > 0.85
     assert_mean(result.draws("scale"), 0.0, smallest_ess(result))

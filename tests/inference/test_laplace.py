@@ -5,7 +5,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bayescal.inference.laplace import gaussian, importance, physical_moments, unconstrained_moments
+from bayescal.inference.laplace import Importance, gaussian, importance, physical_moments, unconstrained_moments
 from bayescal.inference.optimise import minimise, prior_scale
 from bayescal.inference.potential import Potential
 
@@ -27,14 +27,27 @@ def test_gaussian_posterior_is_reproduced(gaussian_case, key):
 
 def test_khat_tells_a_gaussian_from_a_banana(gaussian_case, key):
     potential, approximation = approximate(gaussian_case, key)
-    assert importance(key, potential, approximation, 400).khat < 0.6
+    weighed = importance(key, potential, approximation, 400)
+    assert weighed.khat < 0.6
+    assert weighed.trusted
 
     def funnel(inputs, data=None):
         scale = numpyro.sample("scale", dist.Normal(0.0, inputs))
         numpyro.sample("x", dist.Normal(0.0, jax.numpy.exp(scale)).expand([5]).to_event(1))
 
     potential, approximation = approximate((funnel, 3.0, None), key)
-    assert importance(key, potential, approximation, 400).khat > 0.7
+    weighed = importance(key, potential, approximation, 400)
+    assert weighed.khat > 0.7
+    assert not weighed.trusted
+
+
+def test_many_effective_draws_outweigh_a_scattered_khat():
+    def weighed(top):
+        weights = np.append(np.ones(199), top)
+        return Importance(np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), khat=0.95)
+
+    assert weighed(8.0).trusted
+    assert not weighed(80.0).trusted
 
 
 def test_weights_mend_the_moments(key):
