@@ -1,13 +1,16 @@
 """SelfTriggeredReadout: what self-triggering pixels record of their expected signals, as a normalised distribution.
 
-The process, per pixel (DUNE larnd-sim's electronics; `Electronics` holds its constants): an integration starts with a random
-offset; at every watched tick the collected charge plus noise is compared with the threshold; `hold_ticks` after a firing the
-charge is digitised and compared again: kept, it is a hit, otherwise discarded; the integration restarts. `chip.play` draws from
-this process, `intervals` holds its density. Recorded hits cut a pixel's time into intervals with a fresh offset each, so that
-the likelihood is a product over intervals, without matching hits and without a sum over histories between kept hits.
+The process, per pixel (DUNE larnd-sim's electronics; `Electronics` holds its constants): an integration starts with a
+random offset; at every watched tick the collected charge plus noise is compared with the threshold; `hold_ticks` after
+a firing the charge is digitised and compared again: kept, it is a hit, otherwise discarded; the integration restarts.
+`chip.play` draws from this process, `intervals` holds its density. Recorded hits cut a pixel's time into intervals with
+a fresh offset each, so that the likelihood is a product over intervals, without matching hits and without a sum over
+histories between kept hits.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +26,15 @@ from bayescal.likelihoods.intervals import Charges, Hit, IntegerADC, RealADC, fo
 from bayescal.likelihoods.plan import HitPlan, Intervals
 
 _CHUNK_ELEMENTS = 1 << 18
+_REAL = RealADC()
 
 
 class SelfTriggeredReadout(dist.Distribution):
     """Hits of self-triggering pixels.
 
     Batch shape (row,): the pixels of all events. Event shape (slot, 2): firing tick and ADC value [counts] of up to
-    `electronics.max_hits` hits in order of time, NaN in empty slots. Real-valued ADC values have a density per count, ADC codes
-    a probability.
+    `electronics.max_hits` hits in order of time, NaN in empty slots. Real-valued ADC values have a density per count,
+    ADC codes a probability.
 
     Args:
         signals: expected signals.
@@ -42,11 +46,11 @@ class SelfTriggeredReadout(dist.Distribution):
         plan: from `plan_hits` for the hits whose density is asked for; `sample` needs none.
     """
 
-    arg_constraints = {}
+    arg_constraints: ClassVar = {}
     support = constraints.independent(constraints.real, 2)
     pytree_data_fields = ("signals", "electronics", "threshold_e", "outlier_rate", "live", "adc", "plan")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 a distribution and all of its options
         self,
         signals: PixelSignals,
         electronics: Electronics,
@@ -54,7 +58,7 @@ class SelfTriggeredReadout(dist.Distribution):
         threshold_e: ArrayLike | None = None,
         outlier_rate: ArrayLike = 0.0,
         live: ArrayLike | None = None,
-        adc: RealADC | IntegerADC = RealADC(),
+        adc: RealADC | IntegerADC = _REAL,
         plan: HitPlan | None = None,
         validate_args: bool | None = None,
     ) -> None:

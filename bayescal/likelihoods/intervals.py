@@ -130,9 +130,14 @@ def follow(  # noqa: PLR0913 each is a noun of its own
     again = ((discard * finished)[..., None] * returned).sum(axis=1)
     log_end = in_stretch.astype(jnp.float64).sum(axis=1)
     log_fresh = log_normal_pdf(grid.values(jnp.dtype("float64")), chip.reset_noise_e) + jnp.log(grid.step_e)
-    log_again = jnp.log(again.astype(jnp.float64) + _TINY) + jnp.logaddexp(log_end, jnp.log(SURVIVAL_FLOOR))
+    log_again = jnp.log(_bounded(again).astype(jnp.float64) + _TINY) + jnp.logaddexp(log_end, jnp.log(SURVIVAL_FLOOR))
     resetting = (discard * (1 - finished)).astype(jnp.float64).sum(axis=-1)
     return Offsets(jnp.logaddexp(log_fresh + log_end, log_again), resetting)
+
+
+def _bounded(values: Real) -> Real:
+    """The values, without derivative where they are so small that the inverse square overflows."""
+    return jnp.where(values > float(jnp.finfo(values.dtype).tiny) ** 0.5, values, jax.lax.stop_gradient(values))
 
 
 def _total_before(values: Float[Array, "interval stretch offset"]) -> Float[Array, "interval stretch offset"]:

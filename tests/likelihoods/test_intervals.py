@@ -149,6 +149,22 @@ def test_single_precision_survives_many_ticks_far_above_threshold():
     assert value < -10.0
 
 
+def test_single_precision_derivatives_of_a_hit_long_after_its_charge_are_those_of_double():
+    """Everything has come before the hit without a firing: the chance of the discards it takes is below 1e-38."""
+    chip, grid = Electronics(), OffsetGrid(4500.0 - 450.0 * 51, 450.0, 52)
+    collected = 38_000.0 * norm.cdf((np.arange(140) - 40.0) / 8.0)
+
+    def hit(scale, dtype):
+        charges = jax.tree.map(lambda q: (scale * q).astype(dtype), charges_of(collected, 100, chip))
+        threshold = jnp.array([5000.0])
+        offsets = follow(charges, single_ticks(100), threshold, chip, jnp.asarray(1e-10), grid, 3)
+        return log_hit(offsets, charges, Hit(jnp.array([102.0]), threshold), chip, NO_OUTLIER, grid, RealADC())[0]
+
+    slope = jax.jit(jax.grad(hit), static_argnums=1)
+    single, double = slope(jnp.asarray(1.0), "float32"), slope(jnp.asarray(1.0), "float64")
+    np.testing.assert_allclose(single, double, rtol=1e-4)
+
+
 @pytest.mark.parametrize("mean", [4800.0, 9000.0, 172_000.0, 177_000.0])
 def test_real_values_and_codes_have_the_probability_to_be_kept(mean):
     """Densities over ADC values, and probabilities of codes, add up to that of passing the second comparison."""

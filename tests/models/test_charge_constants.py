@@ -123,7 +123,8 @@ def test_gradient_is_that_of_differences_at_ten_points_of_the_prior(case, dtype)
 
 
 SCAN = {
-    "Ab": (0.005, 25), "kb": (0.001, 25), "electric_field": (5e-5, 10), "lifetime": (200.0, 20), "long_diff": (2e-7, 27),
+    "Ab": (0.005, 25), "kb": (0.001, 25), "electric_field": (5e-5, 10), "lifetime": (200.0, 20),
+    "long_diff": (2e-7, 27),
     "tran_diff": (2e-7, 30), "electrons_per_mev": (100.0, 10), "density": (0.001, 15), "shift_x": (0.002, 20),
     "shift_y": (0.002, 20), "shift_z": (0.002, 10), "outlier_rate": (1e-8, 10), "event_time[0]": (0.01, 10),
 }  # fmt: skip

@@ -46,7 +46,7 @@ def test_same_optimum_from_eighteen_of_twenty_starts():
     scale = prior_scale(potential.sample_prior(prior_key, 500))
     starts = potential.sample_prior(start_key, N_STARTS)
     found = [
-        find_mode(potential, [start], scale, CHARGE.tempered, 1500, lambda name: lambda steps, value: None)
+        find_mode(potential, [start], scale, CHARGE.tempered, 1500, lambda number, stage, steps, value: None)
         for start in starts
     ]
     best = min(found, key=lambda optimum: optimum.value)
