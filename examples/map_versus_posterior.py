@@ -7,9 +7,10 @@
 # %% [markdown]
 # # MAP versus posterior: six constants of a LArTPC
 #
-# A best fit is one point. What a calibration is used for needs more: how far off each constant may be, which of them move
-# together, and what that does downstream. This walk-through takes simulated tracks in Module-0, finds the mode (MAP) with the
-# curvature there (Laplace), draws from the posterior with NUTS, checks the chains and compares the answers.
+# A best fit is one point. What a calibration is used for needs more: how far off each constant may be, which of them
+# move together, and what that does downstream. This walk-through takes simulated tracks in Module-0, finds the mode
+# (MAP) with the curvature there (Laplace), draws from the posterior with NUTS, checks the chains and compares the
+# answers.
 #
 #     python examples/map_versus_posterior.py --length 100 --output example-output
 
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import numpyro.distributions as dist
+from rich.console import Console
 
 import bayescal
 from bayescal.charge.detector import simulate
@@ -42,12 +45,10 @@ options.output.mkdir(parents=True, exist_ok=True)
 # %% [markdown]
 # ## Priors
 #
-# A model file lists its parameters with unit, nominal value and default prior. Here the lifetime gets a prior of our own, as a
-# purity monitor would give it; everything else keeps its default.
+# A model file lists its parameters with unit, nominal value and default prior. Here the lifetime gets a prior of our
+# own, as a purity monitor would give it; everything else keeps its default.
 
 # %%
-import numpyro.distributions as dist  # noqa: E402
-
 model = bayescal.load_model("charge_constants").module
 priors = {"lifetime": dist.LogNormal(np.log(2000.0), 0.4)}
 for parameter in model.PARAMETERS:
@@ -57,8 +58,9 @@ for parameter in model.PARAMETERS:
 # %% [markdown]
 # ## Tracks and hits
 #
-# Muons that cross the detector, and stopping muons and protons: these ionise more, and with only one dE/dx the constants A_B and
-# k_B of recombination could not be told apart. The hits are drawn from the same distribution that is the likelihood below.
+# Muons that cross the detector, and stopping muons and protons: these ionise more, and with only one dE/dx the
+# constants A_B and k_B of recombination could not be told apart. The hits are drawn from the same distribution that is
+# the likelihood below.
 
 # %%
 truth = {
@@ -81,13 +83,18 @@ print(model.describe(inputs, hits))
 # %% [markdown]
 # ## The mode
 #
-# The likelihood is sharp: the hits fix the field to 10^-4 of itself, and a per cent away the log-density has dropped by thousands.
-# So the search starts from the straight line of first hits against drift distance and goes through tempered problems.
+# The likelihood is sharp: a per cent away in the field the log-density has dropped by thousands. So the search starts
+# from the straight line of first hits against drift distance and goes through tempered problems.
 
 # %%
 start = model.start(inputs, hits)
 print("start:", start)
-arguments = {"start": start, "tempered": model.tempered, "units": units(model.PARAMETERS), "provenance": {"truth": truth}}
+arguments = {
+    "start": start,
+    "tempered": model.tempered,
+    "units": units(model.PARAMETERS),
+    "provenance": {"truth": truth},
+}
 mode = bayescal.fit(model.model, inputs, hits, method="map", key=jax.random.key(3), **arguments)
 print(mode.verdict)
 
@@ -107,12 +114,11 @@ print(convergence(posterior).sentence)
 # %% [markdown]
 # ## What differs
 #
-# The mode and its curvature are one thing, the posterior another: where a constant is badly known (lifetime, longitudinal
-# diffusion) the posterior is skew, and its mean is not its mode. The pairs show what a list of errors hides.
+# The mode and its curvature are one thing, the posterior another: where a constant is badly known (lifetime,
+# longitudinal diffusion) the posterior is skew, and its mean is not its mode. The pairs show what a list of errors
+# hides.
 
 # %%
-from rich.console import Console  # noqa: E402
-
 comparison = compare(mode, posterior)
 Console().print(summary_table(posterior))
 Console().print(comparison.table())

@@ -3,8 +3,8 @@
 Inputs: ionisation steps (edep-sim/larnd-sim `segments`, positions taken as known) and a detector.
 Data: hits, (firing tick, ADC) of every pixel that charge can reach, and the silence of those without.
 
-Inferred by default: recombination A_B and k_B (Birks), drift field, electron lifetime, longitudinal and transverse diffusion.
-Held fixed unless a study frees them: electrons per energy and density (with the default data exactly degenerate with A_B and
+Inferred by default: recombination A_B and k_B (Birks), drift field, electron lifetime, longitudinal and transverse
+diffusion. Held fixed unless a study frees them: electrons per energy (exactly degenerate with A_B) and density (with
 k_B), shifts of the detector, a time offset an event, and the rate of outlier hits.
 """
 
@@ -218,7 +218,7 @@ def describe(inputs, data=None):
 
 
 def predictive(key, inputs, data, draws):
-    """Summaries of the hits, observed and drawn with posterior draws: hits and charge an event, ADC and tick histograms."""
+    """Summaries of the hits, observed and drawn with posterior draws: hits and charge an event, histograms."""
     sizes = {"event": inputs.n_events}
 
     @jax.jit
