@@ -4,8 +4,8 @@ Coordinates are the unconstrained ones in units of the prior's spread, so the mo
 coordinates (the Jacobian is included): it is inside the support also where the data say nothing. The quadratic model
 uses |eigenvalues|, which leaves plateaus and saddles downhill (Y. Dauphin et al., NeurIPS 27 (2014) 2933), is bounded
 by a trust region, and learns from every trial by the symmetric rank-one update (J. Nocedal and S. Wright, Numerical
-Optimization, algorithm 6.2). The true second derivatives are taken at the start, where the model stops predicting, and
-at the end.
+Optimization, algorithm 6.2). Second derivatives are taken, roughly, at the start and where the model stops predicting,
+and exactly at the end.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from bayescal.inference.potential import Potential, hessian
+from bayescal.inference.potential import Potential, hessian, rough_hessian
 
 DECREMENT_LIMIT = 1e-4  # g^T H^-1 g at the mode: the distance from it in standard deviations is below 0.01
 ROUGH = 0.1  # the same where an easier problem only leads to the next one
 SAME = 1e-3  # potentials of one mode agree better than this [nats]
 EIGENVALUE_FLOOR = 1e-3  # curvatures below this, in units of the prior's spread, count as plateau
 FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.5, 4.0, 1e-11  # of the trust region, in prior spreads
+RENEWALS, SHARPER = 3, 9.0  # a Hessian that exceeds the model by this factor is taken again, at most so many times
 BAD_STEPS = 2  # trials in a row that the model did not predict, after which the Hessian is taken anew
-FLAT = (
-    1e-3  # predicted gains below this [nats] may drown in rounding: the mean slope along the step tells the gain then
-)
+FLAT = 1e-3  # smaller predicted gains [nats] may drown in rounding: the mean slope along the step tells them then
 
 
 Watch = Callable[[int, float], None]
@@ -162,10 +161,10 @@ class _Search:
         self.radius, self.steps, self.bad = FIRST_RADIUS, 0, 0
         self.reason = "" if np.isfinite(self.value) else "the log-density at the start is not finite"
         self.basis = 1e-3 * np.eye(len(start))
-        self.exact = False
+        self.exact = self.fresh = False
         self.curvature = np.eye(len(start))
         if not self.reason:
-            self._renew_curvature()
+            self._guess_curvature()
 
     @property
     def gradients(self) -> int:
@@ -177,13 +176,27 @@ class _Search:
         return (value, gradient * self.spread) if finite else (np.inf, gradient)
 
     def _renew_curvature(self) -> None:
-        """The true Hessian, by differences along the axes in which the model so far curves by one."""
-        basis = self.spread[:, None] * self.basis
-        found = hessian(self.potential, self.z * self.spread, basis) * np.outer(self.spread, self.spread)
-        if np.isfinite(found).all():
-            self.curvature = found
+        """The true Hessian, by differences along the axes in which the model so far curves by one.
+
+        Where it turns out much sharper than the model, the differences reached too far and are taken again.
+        """
+        for _ in range(RENEWALS):
+            self.basis = _whitening(self.curvature)
+            self._take(hessian(self.potential, self.z * self.spread, self.spread[:, None] * self.basis))
+            if np.linalg.eigvalsh(self.basis.T @ self.curvature @ self.basis)[-1] < SHARPER:
+                break
+        self.basis, self.exact = _whitening(self.curvature), True
+
+    def _guess_curvature(self) -> None:
+        """The Hessian to first order in the differences: good enough on the way, at half of the price."""
+        gradient, basis = self.gradient / self.spread, self.spread[:, None] * self.basis
+        self._take(rough_hessian(self.potential, self.z * self.spread, gradient, basis))
         self.basis = _whitening(self.curvature)
-        self.exact, self.bad = True, 0
+
+    def _take(self, found: np.ndarray) -> None:
+        if np.isfinite(found).all():
+            self.curvature = found * np.outer(self.spread, self.spread)
+        self.fresh, self.bad = True, 0
 
     def finished(self) -> bool:
         """Whether the point is a mode or the search gives up; renews the curvature where that decides."""
@@ -216,9 +229,9 @@ class _Search:
             self._learn(step, gradient - self.gradient)
         if ratio > 1e-4:
             self.z, self.value, self.gradient = self.z + step, value, gradient
-        if self.bad >= BAD_STEPS and not self.exact:
+        if self.bad >= BAD_STEPS and not self.fresh:
             self.basis = _whitening(self.curvature)
-            self._renew_curvature()
+            self._guess_curvature()
 
     def _ratio(self, value: float, gradient: np.ndarray, step: np.ndarray, gain: float) -> float:
         """The gain found over the gain predicted."""
@@ -234,7 +247,7 @@ class _Search:
         size = float(error @ step)
         if abs(size) > 1e-8 * np.linalg.norm(step) * np.linalg.norm(error):
             self.curvature = self.curvature + np.outer(error, error) / size
-            self.exact = False
+            self.exact = self.fresh = False
 
     def optimum(self) -> Optimum:
         """The end of the search, in unconstrained coordinates."""

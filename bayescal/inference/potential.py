@@ -139,11 +139,24 @@ def hessian(potential: Potential, x: np.ndarray, basis: np.ndarray, step: float 
     Returns:
         The symmetric matrix in x [d, d].
     """
-    rows = [
-        (potential.value_and_grad(x + step * column)[1] - potential.value_and_grad(x - step * column)[1]) / (2.0 * step)
-        for column in basis.T
-    ]
-    curvature = np.asarray(rows) @ basis
+    ahead, behind = (_gradients(potential, x, side * step * basis) for side in (1.0, -1.0))
+    return _from_whitened((ahead - behind) / (2.0 * step) @ basis, basis)
+
+
+def rough_hessian(
+    potential: Potential, x: np.ndarray, gradient: np.ndarray, basis: np.ndarray, step: float = 0.05
+) -> np.ndarray:
+    """As `hessian`, by forward differences from the known gradient at x: d gradients, error of first order in step."""
+    return _from_whitened((_gradients(potential, x, step * basis) - gradient) / step @ basis, basis)
+
+
+def _gradients(potential: Potential, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Gradients [d, d] after each step away from x; the steps are columns."""
+    return np.asarray([potential.value_and_grad(x + column)[1] for column in steps.T])
+
+
+def _from_whitened(curvature: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """The symmetric part of second derivatives along the basis, in the coordinates themselves."""
     inverse = np.linalg.inv(basis)
     return inverse.T @ (0.5 * (curvature + curvature.T)) @ inverse
 

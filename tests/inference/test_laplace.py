@@ -46,7 +46,7 @@ def test_many_effective_draws_outweigh_a_scattered_khat():
         weights = np.append(np.ones(199), top)
         return Importance(np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), khat=0.95)
 
-    assert weighed(8.0).trusted
+    assert weighed(12.0).trusted
     assert not weighed(80.0).trusted
 
 
