@@ -105,20 +105,6 @@ def test_max_draws_ends_a_run_that_is_not_good_enough(gaussian_case, key):
     assert "is not above 100000" in result.verdict
 
 
-def test_metric_is_learnt_where_the_mode_misleads(key):
-    """Neal's funnel in two dimensions: the curvature at the mode is far from the posterior's."""
-
-    def funnel(inputs, data=None):
-        scale = numpyro.sample("scale", dist.Normal(0.0, inputs))
-        numpyro.sample("x", dist.Normal(0.0, jax.numpy.exp(scale)).expand([2]).to_event(1))
-
-    result = fit(funnel, 1.0, None, key=key, settings=FitSettings(draws=300, warmup=150))
-    assert not result.attrs["metric_trusted"]
-    assert result.attrs["settings"]["target_accept"] == 0.8
-    assert result.data["sample_stats"]["acceptance_rate"].values.mean() > 0.85
-    assert_mean(result.draws("scale"), 0.0, smallest_ess(result))
-
-
 def test_banana_with_a_deterministic_site(banana_case, key):
     result = fit(*banana_case, key=key, settings=FitSettings(draws=300))
     assert result.names == ("gain", "product", "yield")
