@@ -31,7 +31,7 @@ def drift_line(
 ) -> DriftLine:
     """Fit the first hits of all pixels by a line whose slope is the inverse of the drift velocity.
 
-    The expected pulse at nominal constants gives each pixel's distance and its constant delays, so that the fit is one for
+    The expected pulse at nominal constants gives each pixel's distance and constant delays: the fit is one for
     the change of slope. It is robust: pixels whose first hit is late or noise have little weight.
 
     Args:
