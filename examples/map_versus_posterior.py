@@ -104,7 +104,8 @@ print(mode.verdict)
 # NUTS runs in coordinates whitened by the curvature at the mode: a handful of gradients a draw.
 
 # %%
-settings = bayescal.FitSettings(method="nuts", draws=100, min_ess=options.ess, max_draws=2000)
+draws = max(10, int(options.ess / 4))
+settings = bayescal.FitSettings(method="nuts", draws=draws, min_ess=options.ess, max_draws=2000)
 posterior = bayescal.fit(
     model.model, inputs, hits, method="nuts", key=jax.random.key(4), settings=settings, **arguments
 )

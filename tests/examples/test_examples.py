@@ -8,7 +8,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_map_versus_posterior_writes_its_figures(tmp_path):
-    reduced = ["--length", "50", "--ess", "60", "--output", tmp_path]
+    reduced = ["--length", "50", "--ess", "20", "--output", tmp_path]
     command = [sys.executable, EXAMPLES / "map_versus_posterior.py", *reduced]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
