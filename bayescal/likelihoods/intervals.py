@@ -123,21 +123,21 @@ def follow(  # noqa: PLR0913 each is a noun of its own
     returned = step * jnp.exp(log_normal_pdf(offset + charges.restart[..., None], chip.discard_reset_noise_e))
     returned = returned.astype(dtype) / (jnp.exp(jnp.einsum("inm,ima->ina", elapsed, log_stay)) + SURVIVAL_FLOOR)
     lost *= survival
-    discard = (fresh * lost).sum(axis=-1)
+    discard = _differentiable((fresh * lost).sum(axis=-1))
     for _ in range(discards - 1):
         again = jnp.einsum("inm,ima->ina", follows, discard[..., None] * returned)
-        discard = ((fresh + again) * lost).sum(axis=-1)
+        discard = _differentiable(((fresh + again) * lost).sum(axis=-1))
     again = ((discard * finished)[..., None] * returned).sum(axis=1)
     log_end = in_stretch.astype(jnp.float64).sum(axis=1)
     log_fresh = log_normal_pdf(grid.values(jnp.dtype("float64")), chip.reset_noise_e) + jnp.log(grid.step_e)
-    log_again = jnp.log(_bounded(again).astype(jnp.float64) + _TINY) + jnp.logaddexp(log_end, jnp.log(SURVIVAL_FLOOR))
+    log_again = jnp.log(again.astype(jnp.float64) + _TINY) + jnp.logaddexp(log_end, jnp.log(SURVIVAL_FLOOR))
     resetting = (discard * (1 - finished)).astype(jnp.float64).sum(axis=-1)
     return Offsets(jnp.logaddexp(log_fresh + log_end, log_again), resetting)
 
 
-def _bounded(values: Real) -> Real:
-    """The values, without derivative where they are so small that the inverse square overflows."""
-    return jnp.where(values > float(jnp.finfo(values.dtype).tiny) ** 0.5, values, jax.lax.stop_gradient(values))
+def _differentiable(discard: Real) -> Real:
+    """The probabilities, without derivative where they are so small that it would overflow."""
+    return jnp.where(discard > 1e10 * jnp.finfo(discard.dtype).tiny, discard, jax.lax.stop_gradient(discard))
 
 
 def _total_before(values: Float[Array, "interval stretch offset"]) -> Float[Array, "interval stretch offset"]:

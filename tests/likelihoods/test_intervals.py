@@ -150,7 +150,7 @@ def test_single_precision_survives_many_ticks_far_above_threshold():
 
 
 def test_single_precision_derivatives_of_a_hit_long_after_its_charge_are_those_of_double():
-    """Everything has come before the hit without a firing: the chance of the discards it takes is below 1e-38."""
+    """Everything has come before the hit without a firing, which takes discards of very small probability."""
     chip, grid = Electronics(), OffsetGrid(4500.0 - 450.0 * 51, 450.0, 52)
     collected = 38_000.0 * norm.cdf((np.arange(140) - 40.0) / 8.0)
 
