@@ -21,8 +21,8 @@ from bayescal.charge.signals import Request, request
 from bayescal.errors import InputError
 from bayescal.likelihoods.intervals import OffsetGrid, Stretches
 
-GRID_STEP_E = 500.0
-"""Step of the offset grid [e-]: about half the reset noise, no larger than any noise it has to resolve."""
+GRID_STEP_E = 450.0
+"""Step of the offset grid [e-]: half the reset noise, smaller than every noise it has to resolve."""
 
 _SHAPES = ((16, 24), (32, 36), (32, 52), (64, 52), (128, 80), (512, 80), (2048, 80), (8192, 80))
 """Numbers of stretches and offsets of a group of intervals, the cheaper first; few: each is a program of its own."""

@@ -86,7 +86,7 @@ def test_offsets_reach_down_to_the_charge_that_discards_can_lose(pixels):
 
 def test_padding_has_no_effect_and_common_shapes_share_a_program(pixels):
     """Five data sets, whose plans differ in the number of intervals and in which sizes of intervals there are."""
-    made = pixels(np.linspace(2000.0, 9000.0, 19), 0.2, 4.0, n_ticks=60)
+    made = pixels(np.linspace(2000.0, 16_000.0, 19), 0.2, 4.0, n_ticks=60)
     values = [made.draw(jax.random.key(number)) for number in range(5)]
     values.append(made.hits())
     plans = [made.plan(value[..., 0], Tolerance(), "float64") for value in values]
