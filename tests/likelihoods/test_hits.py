@@ -169,13 +169,13 @@ def test_density_ratio_averages_to_one_over_drawn_hits(pixels, adc, rate, tolera
 
 
 def test_stretches_agree_with_single_ticks(pixels):
-    """The default plan against one of single ticks in float64: 0.002 a pixel with its hits, no bias above 0.0005."""
+    """The default plan in float32 against single ticks in float64: 0.01 at worst in a pixel, 0.0005 in the mean."""
     rng = np.random.default_rng(3)
-    charge = rng.uniform(0.0, 30e3, 200)
-    made = pixels(charge, rng.uniform(0.2, 2.0, 200), rng.uniform(3.0, 15.0, 200))
+    charge = rng.uniform(0.0, 30e3, 60)
+    made = pixels(charge, rng.uniform(0.2, 2.0, 60), rng.uniform(3.0, 15.0, 60), n_ticks=120)
     value = made.draw(jax.random.key(9))
     difference = made.log_prob(value, Tolerance(), "float32") - made.log_prob(value)
-    assert np.abs(difference).max() < 0.005
+    assert np.abs(difference).max() < 0.01
     assert abs(difference.mean()) < 5e-4
 
 
