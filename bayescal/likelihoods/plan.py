@@ -24,13 +24,16 @@ from bayescal.likelihoods.intervals import OffsetGrid, Stretches
 GRID_STEP_E = 450.0
 """Step of the offset grid [e-]: half the reset noise, smaller than every noise it has to resolve."""
 
-_SHAPES = ((16, 24), (32, 36), (32, 52), (64, 52), (128, 80), (512, 80), (2048, 80), (8192, 80))
+_SHAPES = ((8, 24), (32, 36), (36, 52), (64, 80), (128, 80), (512, 80), (2048, 80), (8192, 80))
 """Numbers of stretches and offsets of a group of intervals, the cheaper first; few: each is a program of its own."""
 
 _DISCARDS = {24: 1, 36: 2, 52: 3, 80: 3}
 """Discarded firings that are followed, by number of offsets: what the charge of such an interval makes likely."""
 
 _OFFSET_REACH_E = 4500.0
+
+_LENGTHS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Lengths of stretches that are tried [ticks]."""
 
 
 class Tolerance(NamedTuple):
@@ -39,12 +42,10 @@ class Tolerance(NamedTuple):
     Attributes:
         charge_e: largest change of the collected charge over a stretch [e-]; 0 watches every tick by itself.
         margin_ticks: ticks by which the reference signal may be early or late.
-        longest: longest stretch [ticks].
     """
 
     charge_e: float = 250.0
-    margin_ticks: int = 8
-    longest: int = 512
+    margin_ticks: int = 6
 
 
 _TOLERANCE = Tolerance()
@@ -125,7 +126,7 @@ def plan_hits(
     start, ticks = _stretches(flat, _longest_stretch(signal_e, tolerance), chip)
     last = np.minimum(flat.end, chip.end_tick - 1) - chip.first_tick + 1
     charge = signal_e[flat.row, last] - signal_e[flat.row, flat.base - chip.first_tick]
-    shape = _shape((ticks > 0).sum(axis=1), charge)
+    shape = _shape((ticks > 0).sum(axis=1), _needed_offsets(flat, charge, chip))
     members = {number: np.flatnonzero(shape == number) for number in np.unique(shape)}
     groups = (
         _group(_Flat(*(values[index] for values in flat)), start[index], ticks[index], _SHAPES[number], coverage, chip)
@@ -165,11 +166,9 @@ def _longest_stretch(signal_e: Float[NDArray, "row tick"], tolerance: Tolerance)
     change = np.abs(np.diff(signal_e, axis=1))
     change = maximum_filter1d(change, 2 * tolerance.margin_ticks + 1, axis=1)
     longest = np.ones(change.shape, dtype=int)
-    length = 2
-    while length <= tolerance.longest:
+    for length in _LENGTHS:
         largest = maximum_filter1d(change, length, axis=1, origin=-(length // 2))
         longest[largest * length <= tolerance.charge_e] = length
-        length *= 2
     return longest
 
 
@@ -188,9 +187,16 @@ def _stretches(
     return np.stack(starts, axis=1), np.stack(ticks, axis=1)
 
 
-def _shape(count: Int[NDArray, " interval"], charge_e: Float[NDArray, " interval"]) -> Int[NDArray, " interval"]:
-    """First of the shapes that holds an interval; the grid reaches down to the charge that discards can lose."""
-    needed = np.minimum((2 * _OFFSET_REACH_E + 1.2 * np.maximum(charge_e, 0)) / GRID_STEP_E + 1, _SHAPES[-1][1])
+def _needed_offsets(
+    flat: _Flat, charge_e: Float[NDArray, " interval"], chip: Electronics
+) -> Float[NDArray, " interval"]:
+    """Offsets of a grid down to the charge that discards can lose: none where no restart fits into the interval."""
+    lost_e = np.where(flat.end - flat.watch < chip.restart_ticks, 0.0, 1.2 * np.maximum(charge_e, 0.0))
+    return np.minimum((2 * _OFFSET_REACH_E + lost_e) / GRID_STEP_E + 1, _SHAPES[-1][1])
+
+
+def _shape(count: Int[NDArray, " interval"], needed: Float[NDArray, " interval"]) -> Int[NDArray, " interval"]:
+    """First of the shapes that holds an interval's stretches and offsets."""
     fits = [(count <= n_stretches) & (needed <= n_offsets) for n_stretches, n_offsets in _SHAPES]
     return np.argmax(np.stack(fits), axis=0)
 
