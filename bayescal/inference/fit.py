@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -17,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 from bayescal.errors import InputError
 from bayescal.inference import laplace, mcmc, optimise
 from bayescal.inference.potential import Model, Potential, Values
+from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
 from bayescal.inference.result import Result, assemble, laplace_group
 from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Method
@@ -74,27 +74,6 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
         **(provenance or {}),
     }
     return _result(problem, outcome, facts, settings, units or {})
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A potential with its prior draws, unconstrained [n, d], its optimum and the Gaussian there."""
-
-    potential: Potential
-    prior: np.ndarray
-    optimum: optimise.Optimum
-    approximation: laplace.Gaussian
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a method found: draws [chain, draw, ...], figures of each, what is wrong (empty: nothing), and facts."""
-
-    draws: dict[str, np.ndarray]
-    stats: dict[str, np.ndarray]
-    failures: list[str]
-    success: str
-    facts: dict[str, Any]
 
 
 def _find_mode(potential, key, settings, start, tempered, progress) -> Problem:
