@@ -78,16 +78,17 @@ def measure(length_cm: float) -> None:
     print(f"\n{sizes['track length [cm]']:.0f} cm of track: {sizes}")
     inputs, data = jax.tree.map(jnp.asarray, (inputs, data))
     values = {n: jnp.asarray(v, float) for n, v in MODEL.fixed_or_nominal(inputs).items()}
-    forward, gradient = jax.jit(signal_sum), jax.jit(jax.grad(signal_sum))
-    print(f"simulator: forward {seconds(lambda: forward(values, inputs))[1]:.4f} s, ", end="")
-    print(f"gradient {seconds(lambda: gradient(values, inputs))[1]:.4f} s")
+    forward, gradient = jax.jit(signal_sum), jax.jit(jax.value_and_grad(signal_sum))
+    simulator = [seconds(lambda call=call: call(values, inputs))[1] for call in (forward, gradient)]
     potential = Potential(MODEL.model, inputs, data, jax.random.key(0))
     x = jnp.asarray(potential.unconstrain({}, np.zeros(potential.size)))
     energy = potential.programs.value, potential.programs.value_and_grad
     compile_value, value = seconds(lambda: energy[0](x, inputs, data))
     compile_gradient, grad = seconds(lambda: energy[1](x, inputs, data))
-    print(f"log-density: forward {value:.4f} s, gradient {grad:.4f} s, ", end="")
-    print(f"first calls with compilation {compile_value:.1f} s and {compile_gradient:.1f} s")
+    readout = value - simulator[0], grad - simulator[1]
+    for what, times in (("simulator", simulator), ("readout", readout), ("log-density", (value, grad))):
+        print(f"{what}: forward {times[0]:.4f} s, gradient {times[1]:.4f} s")
+    print(f"first calls with compilation: {compile_value:.1f} s and {compile_gradient:.1f} s")
     print(f"gradient/forward ratio: {grad / value:.2f}")
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
