@@ -150,7 +150,7 @@ def write_covariance(estimates: Estimates, path: str | Path) -> None:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values with a line of headers (RFC 4180, lines end with \\n)."""
+    """Comma-separated values with a line of headers (RFC 4180 with bare line feeds)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([columns, *rows])
