@@ -51,10 +51,10 @@ def database(address):
 @pytest.fixture
 def raw(address, database):
     """The database behind the back of bayescal: run one statement."""
+    del database
     url = sqlalchemy.make_url(address if "://" in address else f"sqlite:///{address}")
-    engine = sqlalchemy.create_engine(
-        url.set(drivername=database._engine.url.drivername), poolclass=sqlalchemy.NullPool
-    )
+    driver = "postgresql+psycopg" if "://" in address else "sqlite"
+    engine = sqlalchemy.create_engine(url.set(drivername=driver), poolclass=sqlalchemy.NullPool)
 
     def run(statement):
         with engine.begin() as connection:
@@ -69,28 +69,18 @@ def day(number: int) -> datetime:
     return datetime(2026, 1, number, tzinfo=UTC)
 
 
+def numbers(mean: float, sd: float) -> tuple[float | None, ...]:
+    """The numbers of an estimate in their order; it has no mode."""
+    return mean, mean + sd / 9, None, sd, mean - sd, mean + sd, mean - 2 * sd, mean + 2 * sd
+
+
 def estimates(*, kb: float = 0.0486, converged: bool = True) -> Estimates:
     """Two constants with numbers that need all digits of a double."""
     sd = np.array([1 / 700, np.pi * 1e-7])
     covariance = np.array([[1.0, 1 / 3], [1 / 3, 1.0]]) * np.outer(sd, sd)
-    constants = tuple(
-        Estimate(
-            name,
-            unit,
-            value,
-            value * (1 + 1e-15),
-            None,
-            float(s),
-            value - s,
-            value + s,
-            value - 2 * s,
-            value + 2 * s,
-            key,
-        )
-        for name, unit, value, s, key in (
-            ("kb", "(kV/cm)(g/cm^2)/MeV", kb, float(sd[0]), "kb"),
-            ("long_diff", "cm^2/us", 4e-6 / 3, float(sd[1]), None),
-        )
+    constants = (
+        Estimate("kb", "(kV/cm)(g/cm^2)/MeV", *numbers(kb, float(sd[0])), larndsim_key="kb"),
+        Estimate("long_diff", "cm^2/us", *numbers(4e-6 / 3, float(sd[1]))),
     )
     verdict = "The chains have converged." if converged else "The chains have not converged: R-hat 1.2."
     provenance = {"seed": 7, "study": "model = 'ä'\n", "khat": float("nan")}
