@@ -92,14 +92,21 @@ def add(
 
     Example: bayescal constants add nuts.nc --detector module0 --from 2026-01-01T00:00Z --to 2026-02-01T00:00Z
     """
-    from bayescal.conditions import Calibration, Origin, Validity, file_source, open_database, parse_time, this_author
-    from bayescal.diagnostics.estimates import chosen_estimates
-    from bayescal.inference import load
+    from bayescal.conditions import (
+        Calibration,
+        Origin,
+        Validity,
+        file_source,
+        open_database,
+        parse_time,
+        read_estimates,
+        this_author,
+    )
 
     validity = Validity(parse_time(start, "--from"), None if end is None else parse_time(end, "--to"))
     origin = Origin(this_author() if author is None else author, comment)
     opened = open_database(database)
-    estimates = chosen_estimates(load(result), constant or ())
+    estimates = read_estimates(result, constant or ())
     calibration = Calibration(detector, validity, estimates, file_source(result), origin, tag)
     insert = opened.add_even_if_not_converged if even_if_not_converged else opened.add
     stored = insert(calibration)
@@ -236,6 +243,8 @@ def only_detector(database: ConstantsDatabase, view: View) -> str:
     from bayescal.errors import InputError
 
     known = database.detectors(view)
-    if len(known) != 1:
-        raise InputError(f"{database.name}: say which --detector; with the tag {view.tag} there are {known or 'none'}")
+    if not known:
+        raise InputError(f"{database.name}: nothing with the tag {view.tag} had been added; see its `list`")
+    if len(known) > 1:
+        raise InputError(f"{database.name}: say which --detector; with the tag {view.tag} there are {', '.join(known)}")
     return known[0]

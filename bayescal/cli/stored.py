@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import typer
+from rich.markup import escape
 
 from bayescal.cli.display import console, show_table
 from bayescal.cli.machine import require_writable
@@ -49,7 +50,7 @@ def show_calibration(stored: StoredCalibration, files: Files, view: View | None 
 
 def show_list(calibrations: Iterable[StoredCalibration], global_tags: Mapping[str, View]) -> None:
     """Print calibrations, and global tags where there are any."""
-    columns = ("number", "detector", "tag", "from", "to", "added", "by", "method", "converged", "constants", "comment")
+    columns = ("number", "detector\ntag", "from\nto", "added\nby", "method\nconverged", "comment")
     show_table("Calibrations", columns, (_list_row(stored) for stored in calibrations))
     if global_tags:
         rows = ((name, view.tag, write_time(view.as_of)) for name, view in global_tags.items())
@@ -58,7 +59,7 @@ def show_list(calibrations: Iterable[StoredCalibration], global_tags: Mapping[st
 
 def show_history(title: str, entries: Sequence[Entry], csv: Path | None) -> None:
     """Print a history, and write it as a table if asked to."""
-    columns = ("from", "to", "estimate", "sd", "unit", "68 %", "95 %", "calibration", "converged")
+    columns = ("from\nto", "estimate", "sd", "unit", "68 %", "95 %", "calibration", "converged")
     show_table(title, columns, (_history_row(entry) for entry in entries))
     if csv is not None:
         write_history(entries, require_writable(csv))
@@ -69,15 +70,11 @@ def _list_row(stored: StoredCalibration) -> tuple[object, ...]:
     calibration, estimates = stored.calibration, stored.calibration.estimates
     return (
         stored.number,
-        calibration.detector,
-        calibration.tag,
-        *_ends(calibration.validity),
-        write_time(stored.inserted_at),
-        calibration.origin.author,
-        estimates.method,
-        _word(estimates),
-        len(estimates.constants),
-        calibration.origin.comment,
+        f"{calibration.detector}\n{calibration.tag}",
+        _ends(calibration.validity),
+        f"{write_time(stored.inserted_at)}\n{escape(calibration.origin.author)}",
+        f"{estimates.method}\n{_word(estimates)}",
+        escape(calibration.origin.comment),
     )
 
 
@@ -88,7 +85,7 @@ def _history_row(entry: Entry) -> tuple[object, ...]:
         measured(number, sd) for number in (estimate.low_68, estimate.high_68, estimate.low_95, estimate.high_95)
     )
     return (
-        *_ends(entry.period.validity),
+        _ends(entry.period.validity),
         measured(estimate.value, sd),
         measured(sd, sd),
         pretty_unit(estimate.unit),
@@ -99,8 +96,8 @@ def _history_row(entry: Entry) -> tuple[object, ...]:
     )
 
 
-def _ends(validity: Validity) -> tuple[str, str]:
-    return write_time(validity.start), "open" if validity.end is None else write_time(validity.end)
+def _ends(validity: Validity) -> str:
+    return f"{write_time(validity.start)}\n{'open' if validity.end is None else write_time(validity.end)}"
 
 
 def _word(estimates: Estimates) -> str:

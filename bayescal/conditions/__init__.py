@@ -12,8 +12,9 @@ from bayescal.conditions.records import Period as Period
 from bayescal.conditions.records import Source as Source
 from bayescal.conditions.records import StoredCalibration as StoredCalibration
 from bayescal.conditions.records import View as View
-from bayescal.conditions.records import file_source as file_source
 from bayescal.conditions.records import this_author as this_author
+from bayescal.conditions.results import file_source as file_source
+from bayescal.conditions.results import read_estimates as read_estimates
 from bayescal.conditions.times import Validity as Validity
 from bayescal.conditions.times import parse_time as parse_time
 from bayescal.conditions.times import write_time as write_time

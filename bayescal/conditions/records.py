@@ -8,14 +8,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
 from bayescal.conditions.times import Validity
 from bayescal.diagnostics.estimates import NUMBERS, Estimates
 from bayescal.errors import InputError
-from bayescal.provenance import digest
 
 DEFAULT_TAG = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,99}")
@@ -137,11 +135,6 @@ def this_author() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError) as error:
         raise InputError("author: this machine does not know your name, give --author") from error
-
-
-def file_source(path: str | Path) -> Source:
-    """The source that a file is."""
-    return Source(str(Path(path).resolve()), digest(Path(path)))
 
 
 def timeline(stored: Iterable[StoredCalibration]) -> list[Period]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayescal.conditions.records import Origin, StoredCalibration, file_source, timeline
+from bayescal.conditions.records import Origin, StoredCalibration, timeline
 from bayescal.errors import InputError
 
 
@@ -30,13 +30,6 @@ def test_numbers_must_be_there_and_finite(make):
         replace(good, estimates=replace(good.estimates, constants=(first,)))
     with pytest.raises(InputError, match="the covariance is not finite"):
         replace(good, estimates=replace(good.estimates, covariance=good.estimates.covariance * np.nan))
-
-
-def test_the_source_is_the_file_and_its_digest(tmp_path):
-    (tmp_path / "nuts.nc").write_bytes(b"abc")
-    source = file_source(tmp_path / "nuts.nc")
-    assert source.path == str(tmp_path / "nuts.nc")
-    assert source.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
 
 
 def spans(periods):
