@@ -20,6 +20,8 @@ PATIENCE_S = 60  # how long a writer waits for the others
 CONNECT_TIMEOUT_S = 10
 WRITERS_LOCK = int.from_bytes(b"bayescal")  # of PostgreSQL's advisory locks, which are numbered
 
+_EXPECTED = "give the path of a SQLite file or a URL such as postgresql://user@host/database"
+
 
 def parse_address(address: str | Path) -> URL:
     """The URL of a database.
@@ -107,9 +109,6 @@ def shown(url: URL) -> str:
     if is_sqlite(url) and url.database:
         return str(url.database)
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
-
-
-_EXPECTED = "give the path of a SQLite file or a URL such as postgresql://user@host/database"
 
 
 @contextmanager

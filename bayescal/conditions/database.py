@@ -62,16 +62,17 @@ class ConstantsDatabase:
     def view(self, tag: str, as_of: datetime | None = None) -> View:
         """A series as it stood at a time, by default as it stands now.
 
+        Never later than the newest insertion: a view has no place for insertions to come.
+
         Raises:
             InputError: a time without zone, or nothing has been inserted yet.
         """
-        if as_of is not None:
-            return View(tag, in_utc(as_of, "as of"))
+        asked = None if as_of is None else in_utc(as_of, "as of")
         with reading(self._engine) as session:
             newest = _newest(session)
         if newest is None:
             raise InputError(f"{self.name}: is empty; add a result with `bayescal constants add`")
-        return View(tag, newest)
+        return View(tag, newest if asked is None else min(asked, newest))
 
     def freeze(self, name: str, view: View, origin: Origin) -> None:
         """Give a view a name, a global tag, by which it can be looked up for good.
@@ -188,7 +189,7 @@ def _conditions(detector: str | None, tag: str | None, as_of: datetime | None) -
     """What a row must fulfil; None asks for nothing."""
     conditions = [] if detector is None else [CalibrationRow.detector == detector]
     conditions += [] if tag is None else [CalibrationRow.tag == tag]
-    return conditions + ([] if as_of is None else [CalibrationRow.inserted_at <= as_of])
+    return conditions + ([] if as_of is None else [CalibrationRow.inserted_at <= in_utc(as_of, "as of")])
 
 
 def _newest(session: Session) -> datetime | None:

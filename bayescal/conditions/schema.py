@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 SCHEMA_VERSION = 1
 PREFIX = "bayescal_"
+WITHOUT_ROWID = {"sqlite_with_rowid": False}  # else SQLite has a second key, by which REPLACE could delete a row
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -85,6 +86,7 @@ class ConstantRow(Base):
     """One constant of a calibration: what `diagnostics.estimates.Estimate` holds, and its row of the covariance."""
 
     __tablename__ = PREFIX + "constant"
+    __table_args__ = WITHOUT_ROWID
 
     calibration: Mapped[int] = mapped_column(ForeignKey(CalibrationRow.number), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -106,6 +108,7 @@ class GlobalTagRow(Base):
     """A name for a view: one series as it stood at one time."""
 
     __tablename__ = PREFIX + "global_tag"
+    __table_args__ = WITHOUT_ROWID
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     tag: Mapped[str] = mapped_column(String(100))

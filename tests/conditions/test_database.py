@@ -77,6 +77,7 @@ def test_a_look_up_as_of_an_insertion_stays_the_same(database, make, january):
     assert database.at(january(3), "module0", database.view("default", first.inserted_at)).number == 1
     assert database.at(january(3), "module0", database.view("default", second.inserted_at - TICK)).number == 1
     assert database.at(january(3), "module0", database.view("default")).number == 2
+    assert database.view("default", january(1).replace(year=9999)) == database.view("default")
     with pytest.raises(
         InputError, match=r"has no calibration of module0 with the tag default as of 20.*there is no det"
     ):
@@ -97,6 +98,8 @@ def test_calibrations_are_listed_by_detector_tag_and_time(database, make):
     assert numbers(database.calibrations(detector="module0")) == [1, 2]
     assert numbers(database.calibrations(tag="default")) == [1, 3]
     assert numbers(database.calibrations(as_of=first.inserted_at)) == [1]
+    with pytest.raises(InputError, match=r"as of: .* has no time zone"):
+        database.calibrations(as_of=datetime(2026, 1, 1))
     assert database.detectors(database.view("default")) == ["module0", "module1"]
 
 

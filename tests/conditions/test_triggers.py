@@ -1,8 +1,12 @@
 """Statements in plain SQL: the database itself refuses what would change its past."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from bayescal.conditions import create_database
 from bayescal.conditions.schema import Base
 from bayescal.conditions.triggers import APPEND_ONLY, INSERT_RULES
 
@@ -67,6 +71,18 @@ def test_update_and_delete_are_refused(refused, raw, address, table):
 def test_a_row_cannot_be_replaced(refused, address, table):
     replace = "" if "://" in address else "OR REPLACE"
     refused(AGAIN[table].format(replace), INSERT_RULES[table][1])
+
+
+def test_sqlite_has_no_second_key_to_replace_a_row_by(tmp_path, make):
+    """Where rowid is a column beside the key, REPLACE deletes by it what no trigger sees."""
+    database = create_database(tmp_path / "constants.sqlite")
+    database.add(make())
+    with closing(sqlite3.connect(tmp_path / "constants.sqlite")) as raw:
+        for table in ("bayescal_constant", "bayescal_global_tag"):
+            with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
+                raw.execute(f"SELECT rowid FROM {table}")
+        for table, key in (("bayescal_schema", "version"), ("bayescal_calibration", "number")):
+            assert raw.execute(f"SELECT count(*) FROM {table} WHERE rowid = {key}").fetchone() == (1,)
 
 
 def test_upserts_are_refused(refused, address):
