@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bayescal.cli import fits, results, studies
+from bayescal.cli import conditions, fits, results, studies
 from bayescal.errors import InputError
 
 HELP = """Posteriors of detector constants.
@@ -41,6 +41,7 @@ for command in (
     fits.demo,
 ):
     app.command()(command)
+app.add_typer(conditions.app, name="constants")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
-from bayescal.diagnostics.contents import constant, curvature, is_mode, scalars
+from bayescal.diagnostics.contents import Component, constant, curvature, is_mode, scalars
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
 
@@ -13,7 +15,12 @@ STRENGTHS = ((0.95, "nearly degenerate"), (0.7, "strong"), (0.4, "moderate"), (0
 
 
 def covariance(result: Result) -> xr.DataArray:
-    """Covariance of the scalar parameters [parameter, parameter_2], units as the parameters'.
+    """Covariance of the scalar parameters [parameter, parameter_2]; see `covariance_of`."""
+    return covariance_of(result, scalars(result))
+
+
+def covariance_of(result: Result, components: Sequence[Component]) -> xr.DataArray:
+    """Covariance of some parameters or members of vectors [parameter, parameter_2], units as the parameters'.
 
     From the draws, or from the curvature where the result is a mode: then without variables that were computed from
     the parameters.
@@ -21,7 +28,6 @@ def covariance(result: Result) -> xr.DataArray:
     Raises:
         InputError: a mode without curvature, or draws that do not move.
     """
-    components = scalars(result)
     labels = [component.label for component in components]
     if is_mode(result):
         at_mode = curvature(result)
