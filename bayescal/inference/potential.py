@@ -6,7 +6,7 @@ and other values of the same shapes run without compiling again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -46,6 +46,14 @@ class Evaluations:
     def __init__(self) -> None:
         self.values = 0
         self.gradients = 0
+
+    def counts(self) -> tuple[int, int]:
+        """Values and gradients so far."""
+        return self.values, self.gradients
+
+    def set(self, counts: Sequence[int] | np.ndarray) -> None:
+        """Go on from counts that were taken before."""
+        self.values, self.gradients = map(int, counts)
 
 
 class Potential:
