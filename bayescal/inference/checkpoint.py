@@ -235,7 +235,7 @@ def _write(path: Path, arrays: Arrays) -> None:
 
 def _read(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened_file, np.load(opened_file, allow_pickle=False) as file:
             return dict(file)
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable part of a run ({error}); begin anew with --restart") from error

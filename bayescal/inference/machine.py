@@ -167,11 +167,11 @@ class Machine:
     def _draw(self, state: State) -> State:
         iterations = min(self._settings.block, self._goal(state) - state.length)
         state, trace = self._run(state, iterations, adapting=False)
-        figures = {name: value for name, value in trace._asdict().items() if name != "y"}
-        values = self._potential.constrain(state.whitening.mode + trace.y @ state.whitening.factor.T)
-        block = figures | {DRAW + name: value for name, value in values.items()}
         if trace.diverging.any() and not self._attempts[state.attempt].last:
             return state._replace(attempt=state.attempt + 1, phase=0, blocks=())
+        figures = {name: value for name, value in trace._asdict().items() if name != "y"}
+        values = self._potential.constrain(_places(trace.y, state.whitening))
+        block = figures | {DRAW + name: value for name, value in values.items()}
         return state._replace(blocks=(*state.blocks, block))
 
     def _run(self, state: State, iterations: int, *, adapting: bool) -> tuple[State, Trace]:
@@ -179,6 +179,15 @@ class Machine:
         chains, trace = self._sampler.run(state.chains, state.whitening, control)
         gradients = state.gradients + int(trace.n_steps.sum())
         return state._replace(chains=chains, gradients=gradients), trace
+
+
+def _places(y: np.ndarray, whitening: Gaussian) -> np.ndarray:
+    """The unconstrained places of whitened ones [chain, iteration, d], one by one.
+
+    A product of whole matrices would round differently for blocks of other lengths.
+    """
+    rows = [whitening.mode + whitening.factor @ row for row in y.reshape(-1, y.shape[-1])]
+    return np.asarray(rows).reshape(y.shape)
 
 
 def _without_blocks(state: State) -> dict[str, Any]:
