@@ -28,7 +28,7 @@ def inputs():
 
 
 def run(method, folder, progress):
-    settings = bayescal.FitSettings(method=method, chains=2, warmup=200, draws=3000, checkpoint_seconds=0.0)
+    settings = bayescal.FitSettings(method=method, chains=2, warmup=200, draws=2000, checkpoint_seconds=0.0)
     result = bayescal.fit(
         model,
         inputs(),

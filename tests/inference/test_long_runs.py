@@ -109,7 +109,7 @@ def test_kill_at_ten_moments_of_warm_up_and_sampling(environment, uninterrupted,
     for number in range(KILLS):
         process = started(tmp_path, environment)
         watched = METHODS[number > 0]
-        wait_for_saves(tmp_path / f"{watched}.nc.run" / "state.npz", random.integers(1, 16))
+        wait_for_saves(tmp_path / f"{watched}.nc.run" / "state.npz", random.integers(1, 12))
         time.sleep(random.uniform(0.0, 0.005))
         kill(process)
         met.append([meeting(tmp_path / f"{method}.nc.run") for method in METHODS])
