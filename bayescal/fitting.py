@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
 from bayescal.inference import Result, fit
+from bayescal.inference.checkpoint import Unfinished
 from bayescal.inference.progress import ProgressFunction, silent
 from bayescal.model_files import ModelFile
 from bayescal.parameters import units
@@ -22,18 +24,25 @@ REPLICAS = 60
 """Draws of the posterior from which data are made for the predictive check."""
 
 
-def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
+def run_folder(study: Study) -> Path:
+    """Where a study's fit is kept while it runs: beside its result."""
+    return study.result_path.with_name(study.result_path.name + ".run")
+
+
+def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unfinished = "refuse") -> Result:
     """Read what a study names and fit it with its settings.
 
     Args:
         study: a checked study.
         progress: is told how the fit is doing.
+        unfinished: what to do where `run_folder` holds a fit: `refuse`, `resume` or `restart`.
 
     Returns:
-        The result, with the data's summaries and their replicas where the model file makes such (`predictive`).
+        The result, with the data's summaries and their replicas where the model file makes such (`predictive`) and the
+        fit was not interrupted. The folder is left to be removed when the result is saved.
 
     Raises:
-        InputError: the study names no data, or what it names cannot be used.
+        InputError: the study names no data, what it names cannot be used, or the folder holds another fit.
     """
     if study.data is None:
         raise InputError(f"{study.path}: the key 'data' is missing; a fit needs observed data")
@@ -50,8 +59,10 @@ def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
         units=units(model.parameters),
         provenance=provenance(study, model),
         progress=progress,
+        checkpoint=run_folder(study),
+        unfinished=unfinished,
     )
-    if not model.has("predictive") or result.method == "map":
+    if not model.has("predictive") or result.method == "map" or result.interrupted:
         return result
     return with_replicas(replica_key, result, model, (inputs, data))
 

@@ -17,8 +17,9 @@ from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
 
 GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems on the way
-STEPS_OF_TRAJECTORY = 5.0  # leapfrog steps a draw, whitened at the mode
+STEPS_OF_TRAJECTORY = 5.0  # leapfrog steps a draw of NUTS, whitened at the mode
 WARMUP = 50
+CHAIN_METHODS = ("nuts", "hmc")
 REPEATS = 5
 
 
@@ -93,12 +94,13 @@ def expected_gradients(settings: FitSettings, size: int) -> float:
     gradients = GRADIENTS_OF_MODE + 2 * size
     if settings.method != "map":
         gradients += settings.importance_draws / 2
-    if settings.method == "nuts":
+    if settings.method in CHAIN_METHODS:
         warmup = WARMUP if settings.warmup is None else settings.warmup
-        gradients += settings.chains * (warmup + settings.draws) * STEPS_OF_TRAJECTORY
+        steps = settings.leaps if settings.method == "hmc" else STEPS_OF_TRAJECTORY
+        gradients += settings.chains * (warmup + settings.draws) * steps
     return gradients
 
 
 def parallel_chains(settings: FitSettings) -> int:
     """Chains that run at the same time."""
-    return min(settings.chains, jax.device_count()) if settings.method == "nuts" else 1
+    return min(settings.chains, jax.device_count()) if settings.method in CHAIN_METHODS else 1

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,11 +18,16 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
+from bayescal.inference import checkpoint as checkpoints
 from bayescal.inference import laplace, mcmc, optimise
+from bayescal.inference.checkpoint import Store, Unfinished
+from bayescal.inference.fingerprint import fingerprint
+from bayescal.inference.machine import Machine
 from bayescal.inference.potential import Model, Potential, Values
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
 from bayescal.inference.result import Result, assemble, laplace_group
+from bayescal.inference.sampler import Sampler
 from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Method
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
@@ -38,45 +47,75 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
     units: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: ProgressFunction = silent,
+    checkpoint: str | Path | None = None,
+    unfinished: Unfinished = "refuse",
 ) -> Result:
     """Fit a NumPyro model.
+
+    With a checkpoint, a fit that was killed or interrupted goes on by the same call with `unfinished="resume"`, to the
+    same draws, bit for bit, on the same kind of machine. The first ctrl-C ends the draws after the current block and
+    returns them, the second leaves at once.
 
     Args:
         model: function model(inputs, data) with at least one latent, real-valued site.
         inputs: pytree of arrays and numbers; an argument of every compiled program, never a constant in it.
         data: the same, as the model takes it.
         key: from `jax.random.key`; the same key, device kind and settings give the same draws.
-        method: `map`, `laplace` or `nuts`; none: as the settings say.
+        method: `map`, `laplace`, `nuts` or `hmc`; none: as the settings say.
         settings: see `FitSettings`; none: its defaults.
         start: physical values to search the mode from, some or all; the rest starts at the prior's median.
         tempered: inputs of an easier problem by (inputs, stage) on the way to the mode, see `optimise.find_mode`.
         units: unit by parameter name, stored with the draws.
         provenance: what else shall be stored with the result; JSON must be able to hold it.
         progress: called now and then with a `Progress`.
+        checkpoint: folder that keeps the fit while it runs; it stays until `remove_checkpoint`, to be called when the
+            result is saved. None: the fit lives in memory.
+        unfinished: what to do where the folder holds a fit: `refuse`, `resume` (also a finished one, with more `draws`
+            or a stricter `until`) or `restart`.
 
     Returns:
         The result, also of a fit that did not converge: look at `converged` and `verdict`.
+
+    Raises:
+        InputError: the model, its data or its start cannot be used, or the checkpoint holds an unfinished fit that
+            nothing was said about, or one of something else.
+        KeyboardInterrupt: ctrl-C before the first draw, or a second one.
     """
     settings = settings or FitSettings.model_validate({})
     settings = settings if method is None else settings.model_copy(update={"method": method})
     began = time.perf_counter()
     keys = dict(zip(("model", "prior", "method"), jax.random.split(key, 3), strict=True))
     potential = Potential(model, inputs, data, keys["model"])
-    problem = _find_mode(potential, keys["prior"], settings, start, tempered, progress)
-    outcome = METHODS[settings.method](keys["method"], problem, settings, progress)
+    depends_on = partial(fingerprint, model, {"inputs": inputs, "data": data}, key, settings, start)
+    with _store(checkpoint, depends_on, unfinished, settings) as store:
+        search = partial(_search, potential, keys["prior"], settings, start, tempered, progress)
+        problem = _problem(potential, store, search)
+        outcome = METHODS[settings.method](keys["method"], problem, settings, progress)
     facts = {
         **_environment(key, settings),
         **outcome.facts,
         "mode": _mode_facts(problem.optimum),
-        "gradients": potential.evaluations.gradients + outcome.facts.get("nuts_gradients", 0),
+        "gradients": potential.evaluations.gradients + outcome.facts.get("chain_gradients", 0),
         "values": potential.evaluations.values,
-        "wall_time_s": time.perf_counter() - began,
+        "wall_time_s": store.seconds_before + time.perf_counter() - began,
         **(provenance or {}),
     }
     return _result(problem, outcome, facts, settings, units or {})
 
 
-def _find_mode(potential, key, settings, start, tempered, progress) -> Problem:
+def _store(
+    checkpoint: str | Path | None,
+    depends_on: Callable[[], Mapping[str, str]],
+    unfinished: Unfinished,
+    settings: FitSettings,
+) -> AbstractContextManager[Store]:
+    if checkpoint is None:
+        return nullcontext(Store())
+    return checkpoints.opened(Path(checkpoint), depends_on(), unfinished, settings.checkpoint_seconds)
+
+
+def _search(potential, key, settings, start, tempered, progress) -> dict[str, Any]:
+    """Draws of the prior, the optimum, and what was spent, as a stage of the fit keeps them."""
     prior = potential.sample_prior(key, settings.prior_draws)
     scale = optimise.prior_scale(prior)
     first = potential.unconstrain(start or {}, scale.centre)
@@ -91,7 +130,20 @@ def _find_mode(potential, key, settings, start, tempered, progress) -> Problem:
         raise InputError(
             f"the log-density is not finite at any of {len(starts)} starts: look at the priors and the data"
         )
-    return Problem(potential, prior, optimum, laplace.gaussian(optimum))
+    return {"prior": prior, "counts": potential.evaluations.counts(), **asdict(optimum)}
+
+
+def _problem(potential: Potential, store: Store, search: Callable[[], dict[str, Any]]) -> Problem:
+    found = store.stage("mode", search)
+    prior, counts = found.pop("prior"), found.pop("counts")
+    optimum = optimise.Optimum(**found)
+    if store.resumed and not abs(potential.value(optimum.x) - optimum.value) < optimise.SAME:
+        raise InputError(
+            "the log-density at the mode is no longer what it was when the run was begun: the model, or what it calls, "
+            "has changed; undo that or begin anew with --restart"
+        )
+    potential.evaluations.set(counts)
+    return Problem(potential, prior, optimum, laplace.gaussian(optimum), store)
 
 
 def _map(key, problem, settings, progress) -> Outcome:
@@ -122,7 +174,7 @@ def _laplace(key, problem, settings, progress) -> Outcome:
     )
 
 
-def _nuts(key, problem, settings, progress) -> Outcome:
+def _chains(key, problem, settings, progress) -> Outcome:
     weigh_key, run_key = jax.random.split(key)
     weighed = _weigh(weigh_key, problem, settings.importance_draws, progress)
     trusted = problem.optimum.converged and weighed.trusted
@@ -132,32 +184,42 @@ def _nuts(key, problem, settings, progress) -> Outcome:
         line = f"{stage} {done} of {total}, {divergences} divergences, step size {step_size:.3g}"
         progress(Progress(stage, done, total, spent + gradients, divergences, step_size, line))
 
-    attempts = mcmc.plan(settings, trusted=trusted)
-    run = mcmc.sample(run_key, problem.potential, problem.approximation, attempts, settings, watch)
-    trace = run.trace
-    stats = {name: value for name, value in trace._asdict().items() if name not in ("y", "potential")}
+    machine = Machine(Sampler(problem.potential, settings), mcmc.plan(settings, trusted=trusted))
+    start = partial(machine.start, run_key, problem.approximation)
+    run = mcmc.sample(machine, start, problem.store, watch)
+    stats = {name: value for name, value in run.stats.items() if name != "potential"}
     return Outcome(
         run.draws,
-        {"lp": -trace.potential, **stats},
+        {"lp": -run.stats["potential"], **stats},
         run.failures(settings),
-        f"R-hat below 1.01, bulk and tail ESS above {settings.required_ess:.0f}, no divergence",
+        f"R-hat below {settings.required.rhat}, bulk and tail ESS above {settings.required.ess:.0f}, no divergence",
         {
             "khat": weighed.khat,
             "importance_ess": weighed.ess,
             "metric_trusted": trusted,
             "attempts": run.attempts,
-            "nuts_gradients": run.gradients,
+            "chain_gradients": run.gradients,
+            "interrupted": run.interrupted,
+            "unfinished": run.unfinished(settings),
         },
     )
 
 
-METHODS = {"map": _map, "laplace": _laplace, "nuts": _nuts}
+METHODS = {"map": _map, "laplace": _laplace, "nuts": _chains, "hmc": _chains}
 
 
 def _weigh(key, problem, n, progress) -> laplace.Importance:
-    spent = problem.potential.evaluations.gradients
-    progress(Progress("laplace", 0, n, spent, message=f"judging the mode's curvature by {n} log-densities"))
-    weighed = laplace.importance(key, problem.potential, problem.approximation, n)
+    evaluations = problem.potential.evaluations
+    spent = evaluations.gradients
+
+    def weigh():
+        progress(Progress("laplace", 0, n, spent, message=f"judging the mode's curvature by {n} log-densities"))
+        weighed = laplace.importance(key, problem.potential, problem.approximation, n)
+        return {"counts": evaluations.counts(), **asdict(weighed)}
+
+    found = problem.store.stage(f"importance-{n}", weigh)
+    evaluations.set(found.pop("counts"))
+    weighed = laplace.Importance(**found)
     progress(Progress("laplace", n, n, spent, message=f"k-hat {weighed.khat:.2f}, {weighed.ess:.0f} effective"))
     return weighed
 

@@ -24,6 +24,7 @@ DEGREES_PER_ROOT = (
 TRUSTED_SHARE = 0.25  # effective share of the draws; 0.7 where the posterior is Gaussian, 0.07 in a curved valley
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Gaussian:
     """A normal distribution in the unconstrained space.

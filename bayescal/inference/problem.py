@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bayescal.inference import laplace, optimise
+from bayescal.inference.checkpoint import Store
 from bayescal.inference.potential import Potential
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A potential with its prior draws, unconstrained [n, d], its optimum and the Gaussian there."""
+    """A potential with its prior draws, unconstrained [n, d], its optimum and the Gaussian there.
+
+    A method keeps what it has found in the store, stage by stage: `store.stage(name, compute)`.
+    """
 
     potential: Potential
     prior: np.ndarray
     optimum: optimise.Optimum
     approximation: laplace.Gaussian
+    store: Store = field(default_factory=Store)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ mean and covariance at the mode, in physical and in unconstrained coordinates. T
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from bayescal.errors import InputError
+from bayescal.inference.files import replacing
 
 FORMAT = "bayescal-result"
 VERSION = 1
@@ -39,7 +38,7 @@ class Result:
 
     @property
     def method(self) -> str:
-        """`map`, `laplace` or `nuts`."""
+        """How the fit was made: `map`, `laplace`, `nuts` or `hmc`."""
         return str(self.data.attrs["method"])
 
     @property
@@ -56,6 +55,16 @@ class Result:
     def attrs(self) -> dict[str, Any]:
         """Provenance: versions, key, settings, gradients, wall time, device and what the caller added."""
         return json.loads(self.data.attrs["provenance"])
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended the run early; its draws can be used as far as they go."""
+        return bool(self.attrs.get("interrupted", False))
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to draw: it was interrupted, or `max_draws` came before what `until` asks for."""
+        return bool(self.attrs.get("unfinished", False))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,16 +87,10 @@ class Result:
         """Write the result as NetCDF; an interrupted write leaves an older file as it was."""
         path = Path(path)
         try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            with replacing(path) as temporary:
+                self.data.to_netcdf(temporary, engine="h5netcdf")
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from error
-        os.close(handle)
-        try:
-            self.data.to_netcdf(name, engine="h5netcdf")
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> Result:
@@ -164,9 +167,3 @@ class Moments:
     labels: tuple[str, ...]
     mean: np.ndarray
     covariance: np.ndarray
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

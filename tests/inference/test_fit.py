@@ -1,6 +1,7 @@
 """From a model to a result, by every method."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_laplace_of_a_gaussian(gaussian_case, key):
 
 
 def test_sharp_posterior_and_stopping_by_ess(sharp_case, key):
-    settings = FitSettings(draws=50, min_ess=600, max_draws=2000)
+    settings = FitSettings(draws=50, until="ess > 600 and rhat < 1.01", max_draws=2000)
     result = fit(*sharp_case, key=key, settings=settings)
     assert result.converged, result.verdict
     n_draws = result.data["posterior"].sizes["draw"]
@@ -93,16 +94,18 @@ def test_sharp_posterior_and_stopping_by_ess(sharp_case, key):
     judged = quality({"share": result.data["posterior"]["share"].values})
     assert min(judged.ess_bulk.min(), judged.ess_tail.min()) > 600
     earlier = quality({"share": result.data["posterior"]["share"].values[:, : n_draws - settings.block]})
-    assert earlier.failures(600)
+    assert earlier.failures(settings.stop)
 
 
 def test_max_draws_ends_a_run_that_is_not_good_enough(gaussian_case, key):
-    settings = FitSettings(draws=20, min_ess=1e5, max_draws=45, warmup=20)
+    settings = FitSettings(draws=20, until="ess > 1e5", max_draws=45, warmup=20)
     result = fit(*gaussian_case, key=key, settings=settings)
     assert result.data["posterior"].sizes["draw"] == 45
     assert not result.converged
     assert "ESS of mean[" in result.verdict
     assert "is not above 100000" in result.verdict
+    assert result.unfinished
+    assert not result.interrupted
 
 
 def test_banana_with_a_deterministic_site(banana_case, key):
@@ -115,12 +118,14 @@ def test_banana_with_a_deterministic_site(banana_case, key):
 def test_interrupt_keeps_the_finished_blocks(gaussian_case, key):
     def interrupt(progress):
         if progress.stage == "draws" and progress.done == 30:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     result = fit(*gaussian_case, key=key, progress=interrupt)
     assert result.data["posterior"].sizes["draw"] == 30
     assert not result.converged
-    assert result.verdict.startswith("It was interrupted")
+    assert result.verdict.startswith("It was interrupted after 30 draws a chain")
+    assert result.interrupted
+    assert result.unfinished
 
 
 def test_no_finite_start_is_an_input_error(key):

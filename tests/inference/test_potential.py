@@ -115,3 +115,15 @@ def test_models_that_cannot_be_fitted_say_why(key):
         Potential(lambda inputs, data: numpyro.sample("n", dist.Poisson(3.0)), INPUTS, DATA, key)
     with pytest.raises(InputError, match="inputs of a model must be a pytree of arrays and numbers"):
         Potential(line, {"x": "text"}, DATA, key)
+
+
+def test_fields_of_distributions_have_an_order_that_every_process_shares():
+    """Low, high and support of a uniform prior would come in any order."""
+    assert dist.Uniform.gather_pytree_data_fields() == ("_support", "high", "low")
+    prior = dist.Uniform(jnp.zeros(2), 3.0)
+    back = jax.jit(lambda prior: prior)(prior)
+    np.testing.assert_array_equal(back.low, prior.low)
+    assert back.high == 3.0
+    assert back.batch_shape == (2,)
+    masked = jax.jit(lambda prior: prior)(dist.Normal(0.0, 1.0).mask(False))
+    assert masked.log_prob(5.0) == 0.0
