@@ -12,7 +12,8 @@ import scipy.stats
 from blackjax.util import psis_weights
 from jaxtyping import PRNGKeyArray
 
-from bayescal.inference.optimise import Optimum
+from bayescal.inference.gaussian import Gaussian as Gaussian
+from bayescal.inference.gaussian import gaussian as gaussian
 from bayescal.inference.potential import Potential, labels
 from bayescal.inference.result import Moments
 from bayescal.inference.settings import KHAT_LIMIT
@@ -22,21 +23,6 @@ DEGREES_PER_ROOT = (
     2.0  # times sqrt(d) in many dimensions, where so heavy a tail in each would itself spread the weights
 )
 TRUSTED_SHARE = 0.25  # effective share of the draws; 0.7 where the posterior is Gaussian, 0.07 in a curved valley
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """A normal distribution in the unconstrained space.
-
-    Attributes:
-        mode: centre [d].
-        covariance: inverse Hessian of the potential at the mode [d, d].
-        factor: lower Cholesky factor of the covariance: x = mode + factor y whitens.
-    """
-
-    mode: np.ndarray
-    covariance: np.ndarray
-    factor: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -75,14 +61,6 @@ class Importance:
         points = (np.arange(n) + float(jax.random.uniform(offset))) / n
         index = np.minimum(np.searchsorted(np.cumsum(self.weights), points), len(self.weights) - 1)
         return np.asarray(jax.random.permutation(order, index))
-
-
-def gaussian(optimum: Optimum) -> Gaussian:
-    """The Gaussian of an optimum; where its Hessian is not positive definite, |eigenvalues| stand in."""
-    values, vectors = np.linalg.eigh(optimum.hessian)
-    values = np.maximum(np.abs(values), 1e-14 * np.abs(values).max())
-    covariance = (vectors / values) @ vectors.T
-    return Gaussian(optimum.x, covariance, np.linalg.cholesky(covariance))
 
 
 def importance(key: PRNGKeyArray, potential: Potential, approximation: Gaussian, n: int) -> Importance:
