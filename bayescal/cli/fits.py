@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 def fit(
     study: StudyFile,
-    method: Annotated[str | None, typer.Option(metavar="nuts|laplace|map", help="Instead of the study's.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="nuts|svi|pathfinder|laplace|map", help="Instead of the study's.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Result to write (NetCDF), instead of the study's.")] = None,
     seed: Seed = None,
     device: Device = None,
 ) -> None:
-    """Fit a study: the posterior (nuts), the mode with its curvature (laplace), or the mode alone (map).
+    """Fit a study: the posterior (nuts), an approximation (svi, pathfinder, laplace), or the mode alone (map).
+
+    Draws of an approximation are re-weighted to the posterior and judged by k-hat of their weights.
 
     Needs: the study's inputs and its data. Writes: the result as NetCDF in ArviZ's layout, with everything needed to
     run it again. Prints a table of the parameters. Exit code 3: the fit did not converge; the result is written, too.

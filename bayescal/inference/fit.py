@@ -11,15 +11,19 @@ from typing import Any
 
 import jax
 import numpy as np
+import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
 from bayescal.inference import laplace, mcmc, optimise
+from bayescal.inference.pathfinder import pathfinder
 from bayescal.inference.potential import Model, Potential, Values
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
-from bayescal.inference.result import Result, assemble, laplace_group
-from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Method
+from bayescal.inference.result import Result, assemble
+from bayescal.inference.reweighting import reweighted
+from bayescal.inference.settings import FitSettings, Method
+from bayescal.inference.svi import svi
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
 PACKAGES = ("jax", "jaxlib", "numpyro", "blackjax", "numpy", "arviz-base")
@@ -46,7 +50,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
         inputs: pytree of arrays and numbers; an argument of every compiled program, never a constant in it.
         data: the same, as the model takes it.
         key: from `jax.random.key`; the same key, device kind and settings give the same draws.
-        method: `map`, `laplace` or `nuts`; none: as the settings say.
+        method: `map`, `laplace`, `pathfinder`, `svi` or `nuts`; none: as the settings say.
         settings: see `FitSettings`; none: its defaults.
         start: physical values to search the mode from, some or all; the rest starts at the prior's median.
         tempered: inputs of an easier problem by (inputs, stage) on the way to the mode, see `optimise.find_mode`.
@@ -109,17 +113,7 @@ def _map(key, problem, settings, progress) -> Outcome:
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
     weighed = _weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
-    index = weighed.resample(draw_key, settings.draws)
-    failures = _mode_failures(problem.optimum)
-    if not weighed.khat < KHAT_LIMIT:
-        failures.append(f"k-hat of the importance weights is {weighed.khat:.2f}, not below {KHAT_LIMIT}: use nuts")
-    return Outcome(
-        problem.potential.constrain(weighed.x[None, index]),
-        {"lp": -weighed.potential[None, index]},
-        failures,
-        f"k-hat of the importance weights is {weighed.khat:.2f}, {weighed.ess:.0f} effective draws",
-        {"khat": weighed.khat, "importance_ess": weighed.ess},
-    )
+    return reweighted(draw_key, problem.potential, weighed, settings.draws, _mode_failures(problem.optimum))
 
 
 def _nuts(key, problem, settings, progress) -> Outcome:
@@ -133,7 +127,7 @@ def _nuts(key, problem, settings, progress) -> Outcome:
         progress(Progress(stage, done, total, spent + gradients, divergences, step_size, line))
 
     attempts = mcmc.plan(settings, trusted=trusted)
-    run = mcmc.sample(run_key, problem.potential, problem.approximation, attempts, settings, watch)
+    run = mcmc.sample(run_key, problem.potential, problem.approximation.dense(), attempts, settings, watch)
     trace = run.trace
     stats = {name: value for name, value in trace._asdict().items() if name not in ("y", "potential")}
     return Outcome(
@@ -151,7 +145,7 @@ def _nuts(key, problem, settings, progress) -> Outcome:
     )
 
 
-METHODS = {"map": _map, "laplace": _laplace, "nuts": _nuts}
+METHODS = {"map": _map, "laplace": _laplace, "pathfinder": pathfinder, "svi": svi, "nuts": _nuts}
 
 
 def _weigh(key, problem, n, progress) -> laplace.Importance:
@@ -197,18 +191,18 @@ def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], settings:
         "prior": problem.potential.constrain(problem.prior[None]),
         "observed_data": _small_arrays(problem.potential.data),
     }
-    curvature = laplace_group(
-        laplace.physical_moments(problem.potential, problem.approximation),
-        laplace.unconstrained_moments(problem.potential, problem.approximation),
-        {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement},
-    )
+    at_mode = {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement}
+    curvature = laplace.moments(problem.potential, problem.approximation, at_mode)
     attributes = {
         "method": settings.method,
         "converged": not outcome.failures,
         "verdict": verdict[0].upper() + verdict[1:] + ".",
         "provenance": facts,
     }
-    return assemble(groups, curvature, attributes, units)
+    result = assemble(groups, curvature, attributes, units)
+    for name, group in outcome.groups.items():
+        result.data[name] = xr.DataTree(group)
+    return result
 
 
 def _small_arrays(data: Any) -> dict[str, np.ndarray]:

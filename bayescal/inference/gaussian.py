@@ -42,6 +42,10 @@ class Approximation(Protocol):
         """Logarithm of the volume of a unit of whitened coordinates, log |det F|."""
         ...
 
+    def dense(self) -> Gaussian:
+        """The same with its covariance as a matrix, for a method that needs one: 16 d^2 bytes."""
+        ...
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -75,6 +79,10 @@ class Gaussian:
         """Logarithm of the volume of a unit of whitened coordinates, log |det factor|."""
         return float(np.linalg.slogdet(self.factor)[1])
 
+    def dense(self) -> Gaussian:
+        """Itself."""
+        return self
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -98,17 +106,6 @@ class LowRankGaussian:
         """Marginal standard deviations [d]."""
         return self.scale * np.sqrt(1.0 + (self.variances - 1.0) @ self.directions**2)
 
-    @property
-    def factor(self) -> np.ndarray:
-        """A matrix F with x = mode + F y, for whom needs one [d, d]."""
-        return self.colour(np.eye(len(self.mode))).T - self.mode[:, None]
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """The covariance as a matrix, for whom needs one [d, d]."""
-        factor = self.factor
-        return factor @ factor.T
-
     def colour(self, y: Numbers) -> Numbers:
         """Unconstrained coordinates of whitened ones [..., d]."""
         return self.mode + self.scale * self._stretched(y, self.variances**0.5)
@@ -124,6 +121,12 @@ class LowRankGaussian:
     def log_volume(self) -> float:
         """Logarithm of the volume of a unit of whitened coordinates."""
         return float(np.log(self.scale).sum() + 0.5 * np.log(self.variances).sum())
+
+    def dense(self) -> Gaussian:
+        """The same with its covariance as a matrix."""
+        root = self.colour(np.eye(len(self.mode))) - self.mode
+        covariance = root.T @ root
+        return Gaussian(self.mode, covariance, np.linalg.cholesky(covariance))
 
     def _stretched(self, y: Numbers, factors: Numbers) -> Numbers:
         """Vectors [..., d] that are made longer by a factor along each direction [r]."""

@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Method = Literal["map", "laplace", "nuts"]
+Method = Literal["map", "laplace", "pathfinder", "svi", "nuts"]
+Guide = Literal[
+    "AutoNormal", "AutoMultivariateNormal", "AutoLowRankMultivariateNormal", "AutoIAFNormal", "AutoBNAFNormal"
+]
 ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
 RHAT_LIMIT = 1.01  # A. Vehtari et al., Bayesian Analysis 16 (2021) 667, section 4
 ESS_PER_CHAIN = 100.0  # the same, section 4.1
@@ -18,12 +21,16 @@ class FitSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Method = Field("nuts", description="map (the mode), laplace (the mode and its curvature) or nuts (draws).")
+    method: Method = Field(
+        "nuts",
+        description="map (the mode), laplace (the mode and its curvature), pathfinder, svi (approximations) or nuts; "
+        "all but map and nuts re-weight their draws and state the bias before.",
+    )
     chains: int = Field(4, ge=1, description="Number of Markov chains.")
     warmup: int | None = Field(
         None, ge=0, description="Warm-up iterations a chain; none: 50 where the mode's curvature serves, else 200."
     )
-    draws: int = Field(500, ge=4, description="Draws kept a chain (laplace: in all).")
+    draws: int = Field(500, ge=4, description="Draws kept a chain (laplace, pathfinder, svi: in all).")
     min_ess: float | None = Field(
         None, gt=0, description="Go on after `draws` until every parameter has this bulk and tail ESS and R-hat < 1.01."
     )
@@ -35,8 +42,23 @@ class FitSettings(BaseModel):
     )
     block: int = Field(10, ge=1, description="Iterations between two looks at progress, interrupts and min_ess.")
     importance_draws: int = Field(
-        200, ge=20, description="Log-densities that judge the mode's curvature (laplace: at least `draws`)."
+        200,
+        ge=20,
+        description="Log-densities that judge an approximation (laplace, pathfinder, svi: at least `draws`).",
     )
+    paths: int = Field(4, ge=1, description="pathfinder: paths to the mode, weighed together.")
+    path_steps: int = Field(30, ge=1, description="pathfinder: steps of a path at most.")
+    path_draws: int = Field(10, ge=2, description="pathfinder: log-densities that judge each step of a path.")
+    guide: Guide = Field(
+        "AutoLowRankMultivariateNormal",
+        description="svi: NumPyro's guide: AutoNormal (mean field), AutoMultivariateNormal (full rank), "
+        "AutoLowRankMultivariateNormal, AutoIAFNormal or AutoBNAFNormal (normalising flows).",
+    )
+    svi_steps: int = Field(
+        3000, ge=10, description="svi: steps at most; it ends when the ELBO stays and k-hat is good."
+    )
+    svi_particles: int = Field(8, ge=1, description="svi: gradients that make one step.")
+    learning_rate: float = Field(0.01, gt=0, description="svi: of Adam, at the start; it falls to 0 by a cosine.")
     max_gradients: int = Field(1500, ge=1, description="Gradients after which one search for the mode gives up.")
     restarts: int = Field(2, ge=0, description="Further starts, from prior draws, when a search gave up.")
     prior_draws: int = Field(500, ge=20, description="Draws of the prior kept with the result and used as a scale.")
