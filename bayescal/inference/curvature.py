@@ -88,10 +88,9 @@ def _scaled_product(potential: Potential, x: np.ndarray, scale: np.ndarray) -> P
     def product(vector: np.ndarray) -> np.ndarray:
         step = min(STEP / np.abs(vector).max(), LONGEST / np.linalg.norm(vector))
         ahead, behind = (potential.value_and_grad(x + side * step * scale * vector)[1] for side in (1.0, -1.0))
-        change = scale * (ahead - behind) / (2.0 * step)
-        if not np.isfinite(change).all():
+        if not (np.isfinite(ahead).all() and np.isfinite(behind).all()):
             raise FloatingPointError("the log-density around the mode is not finite")
-        return change
+        return scale * (ahead - behind) / (2.0 * step)
 
     return product
 

@@ -37,9 +37,8 @@ def moments(potential: Potential, approximation: Approximation, attributes: Mapp
     if isinstance(approximation, LowRankGaussian):
         physical = Marginals(*_physical_mode(potential, approximation), _carried_sd(potential, approximation))
         return low_rank_group(physical, approximation, potential.labels, attributes)
-    return laplace_group(
-        physical_moments(potential, approximation), unconstrained_moments(potential, approximation), attributes
-    )
+    whole = approximation.dense()
+    return laplace_group(physical_moments(potential, whole), unconstrained_moments(potential, whole), attributes)
 
 
 def unconstrained_moments(potential: Potential, approximation: Gaussian) -> Moments:

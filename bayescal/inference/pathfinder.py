@@ -47,8 +47,7 @@ def pathfinder(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progr
     y, log_proposal = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     weighed = weigh(problem.potential, metric.colour(y), log_proposal, log_proposal)
     outcome = reweighted(order_key, problem.potential, weighed, settings.draws, failures)
-    elbos = [float(state.elbo) - problem.optimum.value + metric.log_volume() for state in states]
-    return replace(outcome, facts=outcome.facts | {"elbo": elbos})
+    return replace(outcome, facts=outcome.facts | {"elbo": [float(state.elbo) for state in states]})
 
 
 def _starts(key: PRNGKeyArray, problem: Problem, n: int) -> tuple[Approximation, np.ndarray]:
@@ -70,15 +69,16 @@ def _paths(
 ) -> tuple[list[PathfinderState], list[str]]:
     """The best approximation on each path that has one, and what went wrong; an interrupt keeps the finished paths."""
     (metric, starts), potential, states = begin, problem.potential, []
-    follow = _program(potential.programs.energy, settings)
-    arguments = (metric, problem.optimum.value, potential.inputs, potential.data)
+    follow, lowest = _program(potential.programs.energy, settings), problem.optimum.value
     try:
         for number, one in enumerate(jax.random.split(key, len(starts)), start=1):
-            state, steps = jax.device_get(follow(one, starts[number - 1], *arguments))
+            arguments = (starts[number - 1], metric, lowest, potential.inputs, potential.data)
+            state, steps = jax.device_get(follow(one, *arguments))
+            state = state._replace(elbo=state.elbo - lowest + metric.log_volume())
             potential.evaluations.gradients += int(steps) + 1
             potential.evaluations.values += settings.path_draws * (settings.path_steps + 1)
             states += [state] if np.isfinite(state.elbo) else []
-            line = f"path {number} of {len(starts)}: {steps} steps, ELBO {state.elbo:.2f} above the mode's log-density"
+            line = f"path {number} of {len(starts)}: {steps} steps, ELBO {state.elbo:.2f}"
             progress(Progress("pathfinder", number, len(starts), potential.evaluations.gradients, message=line))
     except KeyboardInterrupt:
         if not states:

@@ -49,7 +49,7 @@ def svi(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: Pr
     if not weighed.usable:
         failures += run.failures()
     outcome = reweighted(order_key, problem.potential, weighed, settings.draws, failures, elbo=run.elbo)
-    facts = {"guide": settings.guide, "svi_steps": len(run.elbo), "elbo": float(np.nanmean(run.elbo[-WINDOW:]))}
+    facts = {"guide": settings.guide, "svi_steps": len(run.elbo), "elbo": run.recent()}
     return replace(outcome, facts=outcome.facts | facts)
 
 
@@ -107,8 +107,13 @@ class Run:
 
     def progress(self, total: int) -> Progress:
         """A look at the run."""
-        line = f"step {len(self.elbo)} of {total}, ELBO {np.nanmean(self.elbo[-WINDOW:]):.2f}"
+        line = f"step {len(self.elbo)} of {total}, ELBO {self.recent():.2f}"
         return Progress("svi", len(self.elbo), total, self.potential.evaluations.gradients, message=line)
+
+    def recent(self) -> float:
+        """Mean ELBO of the last window, not a number where no step was finite."""
+        finite = self.elbo[-WINDOW:][np.isfinite(self.elbo[-WINDOW:])]
+        return float(finite.mean()) if len(finite) else np.nan
 
     def steady(self) -> bool:
         """Whether the mean ELBO of the last two windows agrees within twice its standard error."""
@@ -140,7 +145,7 @@ class Run:
             self.potential, self.approximation.colour(np.asarray(y)), np.asarray(log_guide), np.asarray(log_guide)
         )
 
-    def _draw_one(self, key: PRNGKeyArray, params: Any) -> tuple[Array, Array]:
+    def _draw_one(self, key: PRNGKeyArray, params: Any) -> tuple[Array, Any]:
         """A draw of the guide, whitened, and its log-density."""
         log_guide, trace = log_density(handlers.seed(self._guide, key), (), {}, params)
         return trace[SITE]["value"], log_guide
@@ -174,7 +179,7 @@ def _whitened(potential: Potential) -> Callable:
         y = numpyro.sample(SITE, dist.Normal(jnp.zeros(size), 1.0).to_event(1))
         with handlers.block():  # the sites of the model inside are its own affair
             energy = value(approximation.colour(y), inputs, data)
-        numpyro.factor("likelihood", 0.5 * (y @ y + size * np.log(2.0 * np.pi)) - energy)
+        numpyro.factor("likelihood", 0.5 * (jnp.square(y).sum() + size * np.log(2.0 * np.pi)) - energy)
 
     return model
 
