@@ -19,6 +19,7 @@ from bayescal.inference.potential import Potential
 
 MEMORY = 20  # steps from which the curvature is modelled on the way
 LONGEST = 100  # iterations in one metric
+FLATTEST = 1e-3  # smaller curvatures of a direction, in units of the diagonal, count as this on the way
 PATIENCE = 5  # iterations that together gain less than the tolerance end a descent
 FIRST_GUESS = 1e-3  # of the distances over which the gradient changes, in units of the prior's spread
 
@@ -75,7 +76,7 @@ class _Search:
     def descend(self, tolerance: float) -> None:
         """Go down from the lowest point until some iterations together gain less than the tolerance [nats]."""
         scale, directions, curvatures = self.hessian
-        metric = LowRankGaussian(self.x, scale, directions, 1.0 / np.abs(curvatures))
+        metric = LowRankGaussian(self.x, scale, directions, 1.0 / np.maximum(np.abs(curvatures), FLATTEST))
         values = [self.value]
 
         def energy(y):

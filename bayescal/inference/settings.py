@@ -1,4 +1,4 @@
-"""What a user can choose about a fit; the defaults serve up to about a hundred parameters."""
+"""What a user can choose about a fit."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class FitSettings(BaseModel):
     svi_steps: int = Field(
         3000, ge=10, description="svi: steps at most; it ends when the ELBO stays and k-hat is good."
     )
-    svi_particles: int = Field(8, ge=1, description="svi: gradients that make one step.")
+    svi_particles: int = Field(
+        8, ge=1, description="svi: gradients a step; taken at once on accelerators and where chains are vectorized."
+    )
     learning_rate: float = Field(0.01, gt=0, description="svi: of Adam, at the start; it falls to 0 by a cosine.")
     max_gradients: int = Field(1500, ge=1, description="Gradients after which one search for the mode gives up.")
     restarts: int = Field(2, ge=0, description="Further starts, from prior draws, when a search gave up.")

@@ -60,13 +60,13 @@ def _until_good(
     n, looked, failures = max(settings.importance_draws, settings.draws), 0, []
     try:
         while (left := settings.svi_steps - len(run.elbo)) > 0:
-            run.advance(min(settings.block, left))
-            progress(run.progress(settings.svi_steps))
             if len(run.elbo) - looked >= WINDOW and run.steady():
                 looked = len(run.elbo)
                 weighed = run.judge(jax.random.fold_in(key, looked), n)
                 if weighed.usable:
                     return weighed, failures
+            run.advance(min(settings.block, left))
+            progress(run.progress(settings.svi_steps))
     except KeyboardInterrupt:
         if not len(run.elbo):
             raise
@@ -122,9 +122,11 @@ class Run:
 
     def failures(self) -> list[str]:
         """What the ELBO says against the guide, in words."""
+        change, error = self._change()
+        if np.isnan(change):
+            return ["hardly any step had a finite ELBO"]
         if self.steady():
             return []
-        change, error = self._change()
         return [f"the ELBO has not settled ({change:+.2g} +- {error:.1g} nats between its last two windows)"]
 
     def _change(self) -> tuple[float, float]:
@@ -141,9 +143,8 @@ class Run:
     def judge(self, key: PRNGKeyArray, n: int) -> Importance:
         """Weigh n draws of the guide by the true density."""
         y, log_guide = self._draw(jax.random.split(key, n), self._svi.get_params(self._state))
-        return weigh(
-            self.potential, self.approximation.colour(np.asarray(y)), np.asarray(log_guide), np.asarray(log_guide)
-        )
+        y, log_guide = np.asarray(y), np.asarray(log_guide)
+        return weigh(self.potential, self.approximation.colour(y), log_guide, log_guide)
 
     def _draw_one(self, key: PRNGKeyArray, params: Any) -> tuple[Array, Any]:
         """A draw of the guide, whitened, and its log-density."""
