@@ -70,8 +70,10 @@ def _guess(potential: Potential, x: np.ndarray, scale: np.ndarray, random: np.ra
     for _ in range(RENEWALS):
         product = _scaled_product(potential, x, scale)
         changes = np.array([product(probe) for probe in _signs(random, FIRST_PROBES, len(x))])
-        factor = np.mean(changes**2, axis=0) ** -0.25
-        scale = scale * np.where(np.isfinite(factor), factor, 1.0)
+        with np.errstate(divide="ignore"):  # a coordinate that nothing depends on keeps its scale
+            factor = np.mean(changes**2, axis=0) ** -0.25
+        factor = np.where(np.isfinite(factor), factor, 1.0)
+        scale = scale * factor
         if np.median(np.abs(np.log(factor))) < np.log(WRONG):
             break
     return scale

@@ -46,8 +46,8 @@ class FitSettings(BaseModel):
         ge=20,
         description="Log-densities that judge an approximation (laplace, pathfinder, svi: at least `draws`).",
     )
-    paths: int = Field(4, ge=1, description="pathfinder: paths to the mode, weighed together.")
-    path_steps: int = Field(30, ge=1, description="pathfinder: steps of a path at most.")
+    paths: int = Field(8, ge=1, description="pathfinder: paths to the mode, weighed together.")
+    path_steps: int = Field(15, ge=1, description="pathfinder: steps of a path at most.")
     path_draws: int = Field(10, ge=2, description="pathfinder: log-densities that judge each step of a path.")
     guide: Guide = Field(
         "AutoLowRankMultivariateNormal",
