@@ -24,7 +24,9 @@ INTERRUPTED = 130  # as a shell says of a program that SIGINT ended
 
 def fit(  # noqa: PLR0913 one option each
     study: StudyFile,
-    method: Annotated[str | None, typer.Option(metavar="nuts|hmc|laplace|map", help="Instead of the study's.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="nuts|hmc|svi|pathfinder|laplace|map", help="Instead of the study's.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Result to write (NetCDF), instead of the study's.")] = None,
     seed: Seed = None,
     device: Device = None,
@@ -35,7 +37,9 @@ def fit(  # noqa: PLR0913 one option each
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run, if there is one.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Throw an unfinished run away and begin anew.")] = False,
 ) -> None:
-    """Fit a study: the posterior (nuts, hmc), the mode with its curvature (laplace), or the mode alone (map).
+    """Fit a study: the posterior (nuts, hmc), an approximation (svi, pathfinder, laplace), or the mode alone (map).
+
+    Draws of an approximation are re-weighted to the posterior and judged by k-hat of their weights.
 
     Needs: the study's inputs and its data. Writes: the result as NetCDF in ArviZ's layout, with everything needed to
     run it again. Prints a table of the parameters. Exit code 3: the fit did not converge; the result is written, too.

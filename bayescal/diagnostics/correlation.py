@@ -26,13 +26,13 @@ def covariance_of(result: Result, components: Sequence[Component]) -> xr.DataArr
     the parameters.
 
     Raises:
-        InputError: a mode without curvature, or draws that do not move.
+        InputError: a mode without covariance matrix, or draws that do not move.
     """
     labels = [component.label for component in components]
     if is_mode(result):
         at_mode = curvature(result)
         if at_mode is None:
-            raise InputError("the result is a mode without curvature; fit it again with method laplace")
+            raise InputError("the result is a mode without covariance matrix; fit it again with method nuts or svi")
         known = [label for label in labels if label in at_mode["parameter"].values]
         return at_mode.sel(parameter=known, parameter_2=known)
     stuck = [component.label for component in components if constant(component)]
@@ -47,7 +47,7 @@ def has_covariance(result: Result) -> bool:
     """Whether a result has a covariance of at least one scalar parameter."""
     components = scalars(result)
     if is_mode(result):
-        return any(component.mode_sd is not None for component in components)
+        return curvature(result) is not None and any(component.mode_sd is not None for component in components)
     return bool(components) and not any(constant(component) for component in components)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
@@ -23,12 +24,16 @@ from bayescal.inference import laplace, mcmc, optimise
 from bayescal.inference.checkpoint import Store, Unfinished
 from bayescal.inference.fingerprint import fingerprint
 from bayescal.inference.machine import Machine
+from bayescal.inference.optimum import Optimum, as_arrays, from_arrays
+from bayescal.inference.pathfinder import pathfinder
 from bayescal.inference.potential import Model, Potential, Values
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
-from bayescal.inference.result import Result, assemble, laplace_group
+from bayescal.inference.result import Result, assemble
+from bayescal.inference.reweighting import reweighted
 from bayescal.inference.sampler import Sampler
-from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Method
+from bayescal.inference.settings import FitSettings, Method
+from bayescal.inference.svi import svi
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
 PACKAGES = ("jax", "jaxlib", "numpyro", "blackjax", "numpy", "arviz-base")
@@ -61,7 +66,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
         inputs: pytree of arrays and numbers; an argument of every compiled program, never a constant in it.
         data: the same, as the model takes it.
         key: from `jax.random.key`; the same key, device kind and settings give the same draws.
-        method: `map`, `laplace`, `nuts` or `hmc`; none: as the settings say.
+        method: see `bayescal.inference.settings.Method`; none: as the settings say.
         settings: see `FitSettings`; none: its defaults.
         start: physical values to search the mode from, some or all; the rest starts at the prior's median.
         tempered: inputs of an easier problem by (inputs, stage) on the way to the mode, see `optimise.find_mode`.
@@ -130,13 +135,13 @@ def _search(potential, key, settings, start, tempered, progress) -> dict[str, An
         raise InputError(
             f"the log-density is not finite at any of {len(starts)} starts: look at the priors and the data"
         )
-    return {"prior": prior, "counts": potential.evaluations.counts(), **asdict(optimum)}
+    return {"prior": prior, "counts": potential.evaluations.counts(), **as_arrays(optimum)}
 
 
 def _problem(potential: Potential, store: Store, search: Callable[[], dict[str, Any]]) -> Problem:
     found = store.stage("mode", search)
     prior, counts = found.pop("prior"), found.pop("counts")
-    optimum = optimise.Optimum(**found)
+    optimum = from_arrays(found)
     if store.resumed and not abs(potential.value(optimum.x) - optimum.value) < optimise.SAME:
         raise InputError(
             "the log-density at the mode is no longer what it was when the run was begun: the model, or what it calls, "
@@ -161,17 +166,7 @@ def _map(key, problem, settings, progress) -> Outcome:
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
     weighed = _weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
-    index = weighed.resample(draw_key, settings.draws)
-    failures = _mode_failures(problem.optimum)
-    if not weighed.khat < KHAT_LIMIT:
-        failures.append(f"k-hat of the importance weights is {weighed.khat:.2f}, not below {KHAT_LIMIT}: use nuts")
-    return Outcome(
-        problem.potential.constrain(weighed.x[None, index]),
-        {"lp": -weighed.potential[None, index]},
-        failures,
-        f"k-hat of the importance weights is {weighed.khat:.2f}, {weighed.ess:.0f} effective draws",
-        {"khat": weighed.khat, "importance_ess": weighed.ess},
-    )
+    return reweighted(draw_key, problem.potential, weighed, settings.draws, _mode_failures(problem.optimum))
 
 
 def _chains(key, problem, settings, progress) -> Outcome:
@@ -185,7 +180,7 @@ def _chains(key, problem, settings, progress) -> Outcome:
         progress(Progress(stage, done, total, spent + gradients, divergences, step_size, line))
 
     machine = Machine(Sampler(problem.potential, settings), mcmc.plan(settings, trusted=trusted))
-    start = partial(machine.start, run_key, problem.approximation)
+    start = partial(machine.start, run_key, problem.approximation.dense())
     run = mcmc.sample(machine, start, problem.store, watch)
     stats = {name: value for name, value in run.stats.items() if name != "potential"}
     return Outcome(
@@ -205,7 +200,7 @@ def _chains(key, problem, settings, progress) -> Outcome:
     )
 
 
-METHODS = {"map": _map, "laplace": _laplace, "nuts": _chains, "hmc": _chains}
+METHODS = {"map": _map, "laplace": _laplace, "pathfinder": pathfinder, "svi": svi, "nuts": _chains, "hmc": _chains}
 
 
 def _weigh(key, problem, n, progress) -> laplace.Importance:
@@ -224,11 +219,11 @@ def _weigh(key, problem, n, progress) -> laplace.Importance:
     return weighed
 
 
-def _mode_failures(optimum: optimise.Optimum) -> list[str]:
+def _mode_failures(optimum: Optimum) -> list[str]:
     return [] if optimum.converged else [f"the mode was not found: {optimum.reason}"]
 
 
-def _mode_facts(optimum: optimise.Optimum) -> dict[str, Any]:
+def _mode_facts(optimum: Optimum) -> dict[str, Any]:
     return {
         "log_density": -optimum.value,
         "newton_decrement": optimum.decrement,
@@ -259,18 +254,18 @@ def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], settings:
         "prior": problem.potential.constrain(problem.prior[None]),
         "observed_data": _small_arrays(problem.potential.data),
     }
-    curvature = laplace_group(
-        laplace.physical_moments(problem.potential, problem.approximation),
-        laplace.unconstrained_moments(problem.potential, problem.approximation),
-        {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement},
-    )
+    at_mode = {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement}
+    curvature = laplace.moments(problem.potential, problem.approximation, at_mode)
     attributes = {
         "method": settings.method,
         "converged": not outcome.failures,
         "verdict": verdict[0].upper() + verdict[1:] + ".",
         "provenance": facts,
     }
-    return assemble(groups, curvature, attributes, units)
+    result = assemble(groups, curvature, attributes, units)
+    for name, group in outcome.groups.items():
+        result.data[name] = xr.DataTree(group)
+    return result
 
 
 def _small_arrays(data: Any) -> dict[str, np.ndarray]:

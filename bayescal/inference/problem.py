@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from bayescal.inference import laplace, optimise
 from bayescal.inference.checkpoint import Store
+from bayescal.inference.gaussian import Approximation
+from bayescal.inference.optimum import Optimum
 from bayescal.inference.potential import Potential
 
 
@@ -21,17 +23,27 @@ class Problem:
 
     potential: Potential
     prior: np.ndarray
-    optimum: optimise.Optimum
-    approximation: laplace.Gaussian
+    optimum: Optimum
+    approximation: Approximation
     store: Store = field(default_factory=Store)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method found: draws [chain, draw, ...], figures of each, what is wrong (empty: nothing), and facts."""
+    """What a method found.
+
+    Attributes:
+        draws: physical values by name [chain, draw, ...].
+        stats: figures of each draw by name [chain, draw].
+        failures: what is wrong, in words; empty: nothing.
+        success: why the draws can be used, where nothing is wrong.
+        facts: for the provenance; JSON must be able to hold them.
+        groups: further groups of the result by name.
+    """
 
     draws: dict[str, np.ndarray]
     stats: dict[str, np.ndarray]
     failures: list[str]
     success: str
     facts: dict[str, Any]
+    groups: dict[str, xr.Dataset] = field(default_factory=dict)

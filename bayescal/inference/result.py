@@ -1,14 +1,17 @@
 """What a fit returns: draws with names and units, how it went, and where it came from.
 
-The file is NetCDF with the groups of ArviZ (posterior, sample_stats, prior, observed_data) and one of ours, `laplace`:
-mean and covariance at the mode, in physical and in unconstrained coordinates. The root holds `format`, `version`,
+The file is NetCDF with the groups of ArviZ (posterior, sample_stats, prior, observed_data) and two of ours. `laplace`:
+mean and covariance at the mode, in physical and in unconstrained coordinates; in large spaces `mean` and `sd`, and the
+covariance in few numbers (`bayescal.inference.gaussian.LowRankGaussian`). `approximation`, of laplace, pathfinder and
+svi: `shift` and `sd_ratio` of every scalar parameter, as `bayescal.inference.importance.Bias` defines them, and, of
+svi, the evidence's lower bound at every step, `elbo` [nats]. The root holds `format`, `version`,
 `method`, `converged`, `verdict` and, as JSON text, `provenance`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import xarray as xr
 
 from bayescal.errors import InputError
 from bayescal.inference.files import replacing
+from bayescal.inference.gaussian import LowRankGaussian
 
 FORMAT = "bayescal-result"
 VERSION = 1
@@ -38,7 +42,7 @@ class Result:
 
     @property
     def method(self) -> str:
-        """How the fit was made: `map`, `laplace`, `nuts` or `hmc`."""
+        """Which one: see `bayescal.inference.settings.Method`."""
         return str(self.data.attrs["method"])
 
     @property
@@ -158,6 +162,43 @@ def laplace_group(physical: Moments, unconstrained: Moments, attributes: Mapping
         },
         attrs=dict(attributes),
     )
+
+
+def low_rank_group(
+    physical: Marginals, approximation: LowRankGaussian, labels: Sequence[str], attributes: Mapping[str, float]
+) -> xr.Dataset:
+    """The group `laplace` in a large space: marginals by parameter, and the covariance's parts by coordinate."""
+    return xr.Dataset(
+        {
+            "mean": ("parameter", physical.mean),
+            "sd": ("parameter", physical.sd),
+            "unconstrained_mean": ("coordinate", approximation.mode),
+            "unconstrained_scale": ("coordinate", approximation.scale),
+            "unconstrained_directions": (("direction", "coordinate"), approximation.directions),
+            "unconstrained_variances": ("direction", approximation.variances),
+        },
+        coords={"parameter": list(physical.labels), "coordinate": list(labels)},
+        attrs=dict(attributes),
+    )
+
+
+def approximation_group(
+    labels: Sequence[str], shift: np.ndarray, sd_ratio: np.ndarray, elbo: np.ndarray | None
+) -> xr.Dataset:
+    """The group `approximation`: its bias by parameter [p], and the bound at every step of a fit by steps."""
+    figures = xr.Dataset(
+        {"shift": ("parameter", shift), "sd_ratio": ("parameter", sd_ratio)}, coords={"parameter": list(labels)}
+    )
+    return figures if elbo is None else figures.assign(elbo=("step", elbo))
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """Means and standard deviations [p] with the label of each component."""
+
+    labels: tuple[str, ...]
+    mean: np.ndarray
+    sd: np.ndarray
 
 
 @dataclass(frozen=True)

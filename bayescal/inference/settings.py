@@ -1,4 +1,4 @@
-"""What a user can choose about a fit; the defaults serve up to about a hundred parameters."""
+"""What a user can choose about a fit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Method = Literal["map", "laplace", "nuts", "hmc"]
+Method = Literal["map", "laplace", "pathfinder", "svi", "nuts", "hmc"]
+Guide = Literal[
+    "AutoNormal", "AutoMultivariateNormal", "AutoLowRankMultivariateNormal", "AutoIAFNormal", "AutoBNAFNormal"
+]
 ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
 RHAT_LIMIT = 1.01  # A. Vehtari et al., Bayesian Analysis 16 (2021) 667, section 4
 ESS_PER_CHAIN = 100.0  # the same, section 4.1
@@ -50,13 +53,15 @@ class FitSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Method = Field(
-        "nuts", description="map (the mode), laplace (the mode and its curvature), nuts or hmc (draws)."
+        "nuts",
+        description="map (the mode), laplace (the mode and its curvature), pathfinder, svi (approximations), nuts or "
+        "hmc (draws); laplace, pathfinder and svi re-weight their draws and state the bias before.",
     )
     chains: int = Field(4, ge=1, description="Number of Markov chains.")
     warmup: int | None = Field(
         None, ge=0, description="Warm-up iterations a chain; none: 50 where the mode's curvature serves, else 200."
     )
-    draws: int = Field(500, ge=4, description="Draws kept a chain (laplace: in all).")
+    draws: int = Field(500, ge=4, description="Draws kept a chain (laplace, pathfinder, svi: in all).")
     until: str | None = Field(
         None, description="Go on after `draws` until this holds for every parameter: ess > 400 and rhat < 1.01."
     )
@@ -70,8 +75,25 @@ class FitSettings(BaseModel):
     block: int = Field(10, ge=1, description="Iterations between two looks at progress, interrupts and until.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Time between two checkpoints of a run kept on disk.")
     importance_draws: int = Field(
-        200, ge=20, description="Log-densities that judge the mode's curvature (laplace: at least `draws`)."
+        200,
+        ge=20,
+        description="Log-densities that judge an approximation (laplace, pathfinder, svi: at least `draws`).",
     )
+    paths: int = Field(8, ge=1, description="pathfinder: paths to the mode, weighed together.")
+    path_steps: int = Field(15, ge=1, description="pathfinder: steps of a path at most.")
+    path_draws: int = Field(10, ge=2, description="pathfinder: log-densities that judge each step of a path.")
+    guide: Guide = Field(
+        "AutoLowRankMultivariateNormal",
+        description="svi: NumPyro's guide: AutoNormal (mean field), AutoMultivariateNormal (full rank), "
+        "AutoLowRankMultivariateNormal, AutoIAFNormal or AutoBNAFNormal (normalising flows).",
+    )
+    svi_steps: int = Field(
+        3000, ge=10, description="svi: steps at most; it ends when the ELBO stays and k-hat is good."
+    )
+    svi_particles: int = Field(
+        8, ge=1, description="svi: gradients a step; taken at once on accelerators and where chains are vectorized."
+    )
+    learning_rate: float = Field(0.01, gt=0, description="svi: of Adam, at the start; it falls to 0 by a cosine.")
     max_gradients: int = Field(1500, ge=1, description="Gradients after which one search for the mode gives up.")
     restarts: int = Field(2, ge=0, description="Further starts, from prior draws, when a search gave up.")
     prior_draws: int = Field(500, ge=20, description="Draws of the prior kept with the result and used as a scale.")

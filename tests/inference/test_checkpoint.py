@@ -10,6 +10,7 @@ import pytest
 from bayescal.errors import InputError
 from bayescal.inference import FitSettings, fit, remove_checkpoint
 from bayescal.inference.checkpoint import Store, opened, pack, unpack
+from bayescal.inference.optimum import LowRankHessian, Optimum, as_arrays, from_arrays
 
 PRINT = {"numpyro": "0.22.0", "seed": "ab"}
 DISK_FULL = OSError(28, "No space left on device")
@@ -219,3 +220,15 @@ def test_a_model_that_changed_behind_its_file_is_refused(gaussian_case, key, fol
             checkpoint=folder,
             unfinished="resume",
         )
+
+
+def test_optimum_of_a_large_space_is_restored_bit_for_bit(tmp_path):
+    hessian = LowRankHessian(np.arange(1.0, 4.0), np.eye(3)[:2], np.array([5.0, 6.0]))
+    optimum = Optimum(np.ones(3), 1.5, np.zeros(3), hessian, 1e-6, 7, 8, "")
+    with opened(tmp_path / "run", {}, "refuse", 60.0) as store:
+        store.stage("mode", lambda: as_arrays(optimum))
+    with opened(tmp_path / "run", {}, "resume", 60.0) as store:
+        found = from_arrays(store.stage("mode", lambda: pytest.fail("the stage was repeated")))
+    for one, other in zip(found.hessian, hessian, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (found.value, found.steps, found.gradients, found.reason) == (1.5, 7, 8, "")

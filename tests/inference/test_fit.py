@@ -85,6 +85,24 @@ def test_laplace_of_a_gaussian(gaussian_case, key):
     assert_mean(result.draws("mean")[:, 0], gaussian_case.data[0], result.attrs["importance_ess"])
 
 
+def test_laplace_of_a_thousand_rates_with_many_counts(make_hierarchy, hierarchy_means, assert_means, key):
+    case = make_hierarchy(1e4)
+    result = fit(*case, key=key, method="laplace")
+    assert result.converged, result.verdict
+    draws = np.column_stack([result.draws("inverse"), result.draws("rate")])
+    assert_means(draws, hierarchy_means(case), result.attrs["importance_ess"])
+    assert result.attrs["gradients"] < 400
+    assert "covariance" not in result.data["laplace"]
+    assert result.data["laplace"]["sd"].shape == (1001,)
+
+
+def test_laplace_of_a_thousand_rates_with_few_counts_is_no_posterior(make_hierarchy, key):
+    result = fit(*make_hierarchy(3.0), key=key, method="laplace")
+    assert not result.converged
+    assert "not below 0.7: these are draws of the approximation alone" in result.verdict
+    assert len(np.unique(result.draws("inverse"))) > 200
+
+
 def test_sharp_posterior_and_stopping_by_ess(sharp_case, key):
     settings = FitSettings(draws=50, until="ess > 600 and rhat < 1.01", max_draws=2000)
     result = fit(*sharp_case, key=key, settings=settings)

@@ -5,7 +5,8 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bayescal.inference.laplace import Importance, gaussian, importance, physical_moments, unconstrained_moments
+from bayescal.inference.gaussian import LowRankGaussian
+from bayescal.inference.laplace import gaussian, importance, moments, physical_moments, unconstrained_moments
 from bayescal.inference.optimise import minimise, prior_scale
 from bayescal.inference.potential import Potential
 
@@ -41,29 +42,6 @@ def test_khat_tells_a_gaussian_from_a_banana(gaussian_case, key):
     assert not weighed.trusted
 
 
-def test_many_effective_draws_outweigh_a_scattered_khat():
-    def weighed(top):
-        weights = np.append(np.ones(199), top)
-        return Importance(np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), khat=0.95)
-
-    assert weighed(12.0).trusted
-    assert not weighed(80.0).trusted
-
-
-def test_weights_mend_the_moments(key):
-    def skewed(inputs, data=None):
-        numpyro.sample("rate", dist.Gamma(inputs, 1.0))
-
-    potential, approximation = approximate((skewed, 4.0, None), key)
-    weighed = importance(key, potential, approximation, 1000)
-    rate = potential.constrain(weighed.x)["rate"]
-    error = 2.0 / np.sqrt(weighed.ess)
-    assert abs(weighed.weights @ rate - 4.0) < 5.0 * error
-    resampled = rate[weighed.resample(jax.random.key(1), 4000)]
-    assert abs(resampled.mean() - weighed.weights @ rate) < 5.0 * 2.0 / np.sqrt(4000)
-    np.testing.assert_allclose(weighed.weights.sum(), 1.0)
-
-
 def test_moments_through_a_transform(key):
     """d physical / d unconstrained of a uniform prior on (0, 2) at the middle is 1/2."""
 
@@ -74,3 +52,24 @@ def test_moments_through_a_transform(key):
     potential, approximation = approximate((model, 0.01, 1.0), key)
     np.testing.assert_allclose(physical_moments(potential, approximation).covariance, [[1e-4]], rtol=1e-3)
     np.testing.assert_allclose(unconstrained_moments(potential, approximation).covariance, [[4e-4]], rtol=1e-3)
+
+
+def test_low_rank_moments_are_those_of_the_matrix(key):
+    """Through transforms that act on one coordinate (positive) and on several (a simplex)."""
+
+    def model(inputs, data=None):
+        numpyro.sample("share", dist.Dirichlet(inputs))
+        numpyro.sample("rate", dist.Gamma(3.0, 1.0).expand([120]).to_event(1))
+
+    potential = Potential(model, np.ones(4), None, key)
+    random = np.random.default_rng(0)
+    directions = np.linalg.qr(random.normal(size=(potential.size, 2)))[0].T
+    scale = random.uniform(0.01, 0.1, potential.size)
+    few = LowRankGaussian(random.normal(size=potential.size), scale, directions, np.array([0.2, 9.0]))
+    group = moments(potential, few, {"log_density": -1.0})
+    whole = physical_moments(potential, few.dense())
+    assert list(group["parameter"].values) == list(whole.labels)
+    np.testing.assert_allclose(group["mean"], whole.mean)
+    np.testing.assert_allclose(group["sd"], np.sqrt(np.diag(whole.covariance)), rtol=1e-6)
+    assert group["unconstrained_directions"].shape == (2, potential.size)
+    assert group.attrs == {"log_density": -1.0}
