@@ -15,11 +15,15 @@ from bayescal.inference import Result, fit
 from bayescal.inference.progress import ProgressFunction, silent
 from bayescal.model_files import ModelFile
 from bayescal.parameters import units
+from bayescal.pointwise import event_log_likelihood, readout_residuals
 from bayescal.provenance import provenance
 from bayescal.study import Study, build
 
 REPLICAS = 60
 """Draws of the posterior from which data are made for the predictive check."""
+
+LIKELIHOOD_DRAWS = 400
+"""Draws of the posterior at which the log-likelihood of each event is kept."""
 
 
 def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
@@ -30,7 +34,8 @@ def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
         progress: is told how the fit is doing.
 
     Returns:
-        The result, with the data's summaries and their replicas where the model file makes such (`predictive`).
+        The result, with the data's summaries and their replicas where the model file makes such (`predictive`), and the
+        log-likelihoods and residuals of `bayescal.pointwise`.
 
     Raises:
         InputError: the study names no data, or what it names cannot be used.
@@ -51,9 +56,12 @@ def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
         provenance=provenance(study, model),
         progress=progress,
     )
-    if not model.has("predictive") or result.method == "map":
+    if result.method == "map":
         return result
-    return with_replicas(replica_key, result, model, (inputs, data))
+    summary_key, residual_key = jax.random.split(replica_key)
+    if model.has("predictive"):
+        result = with_replicas(summary_key, result, model, (inputs, data))
+    return with_pointwise(residual_key, result, model, (inputs, data))
 
 
 def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
@@ -66,6 +74,18 @@ def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments
     seen = groups["observed_data"].to_dataset() if "observed_data" in groups.children else xr.Dataset()
     groups["observed_data"] = xr.DataTree(seen.assign(variables(observed, ())))
     groups["posterior_predictive"] = xr.DataTree(xr.Dataset(variables(replicated, ("chain", "draw"))))
+    return Result(groups)
+
+
+def with_pointwise(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
+    """The result with the log-likelihood of each event and the residuals of each readout, where the model has such."""
+    groups = result.data.copy()
+    by_event = event_log_likelihood(model, *arguments, thinned_draws(result, LIKELIHOOD_DRAWS))
+    if by_event is not None:
+        groups["log_likelihood"] = xr.DataTree(by_event)
+    if model.has("recorded"):
+        found = readout_residuals(key, model, *arguments, thinned_draws(result, REPLICAS))
+        groups["residuals"] = xr.DataTree(found)
     return Result(groups)
 
 

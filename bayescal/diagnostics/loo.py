@@ -1,0 +1,159 @@
+"""Which events the model does not expect: leave-one-out predictive densities by Pareto-smoothed importance sampling.
+
+A. Vehtari, A. Gelman and J. Gabry, Statistics and Computing 27 (2017) 1413. The density of an event given all others
+depends on its size: m and s, the median density a recording readout and its robust scatter, are taken from all events,
+and the pull of an event with n recording readouts is (density - n m) / (s sqrt(n)). An event with a strong negative
+pull is recorded as the model would hardly record it; one whose k-hat is too large moves the posterior by itself, so
+that its density is not reliable.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import arviz_stats
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+from bayescal.diagnostics.contents import group
+from bayescal.diagnostics.figures import INK, LOOK, MODE, MUTED, POSTERIOR, panel_grid
+from bayescal.errors import InputError
+from bayescal.inference.result import Result
+
+FALSE_ALARM = 0.01
+"""Probability that any of all events is suspected when all are alike and normal."""
+
+FEWEST_EVENTS = 5
+"""Events below which their scatter cannot be told."""
+
+NORMAL_MAD = 1 / norm.ppf(0.75)
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+
+Cells = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Leave-one-out densities of the events of a result; arrays by event.
+
+    Attributes:
+        event: number of the event.
+        recorded: readouts of it that recorded something.
+        log_density: its log predictive density given all other events [nats].
+        khat: shape of its importance weights' tail.
+        pull: see the module; not a number where there are too few events to tell.
+        elpd, se: sum of the log densities and its standard error.
+        good_k: k-hat above which a density is not reliable.
+    """
+
+    event: np.ndarray
+    recorded: np.ndarray
+    log_density: np.ndarray
+    khat: np.ndarray
+    pull: np.ndarray
+    elpd: float
+    se: float
+    good_k: float
+
+    @property
+    def limit(self) -> float:
+        """Pull below which an event is suspected."""
+        return float(norm.ppf(FALSE_ALARM / self.event.size))
+
+    @property
+    def suspected(self) -> np.ndarray:
+        """Whether each event does not fit."""
+        return self.pull < self.limit
+
+    @property
+    def influential(self) -> np.ndarray:
+        """Whether the k-hat of each event is too large."""
+        return ~(self.khat <= self.good_k)
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        misfits = self.event[self.worst()[: int(self.suspected.sum())]]
+        fits = f"events that do not fit: {', '.join(map(str, misfits))}" if misfits.size else "every event fits"
+        strong = f"{int(self.influential.sum())} of {self.event.size} have k-hat above {self.good_k:.2f}"
+        return f"Log predictive density {self.elpd:.1f} +- {self.se:.1f}; {fits}; {strong}."
+
+    def worst(self) -> np.ndarray:
+        """Indices of the events, the least expected first; where that cannot be told, the largest k-hat first."""
+        return np.lexsort((-self.khat, self.pull))
+
+    def table(self, count: int = 10) -> list[Cells]:
+        """Rows for people on the worst events: number, recording readouts, log density, pull, k-hat."""
+        columns = (self.event, self.recorded, self.log_density, self.pull, self.khat)
+        rows = (tuple(column[index] for column in columns) for index in self.worst()[:count])
+        return [(str(a), str(b), f"{c:.1f}", f"{d:+.1f}", f"{e:.2f}") for a, b, c, d, e in rows]
+
+
+HEADERS: Cells = ("event", "readouts with a record", "log density", "pull", "k-hat")
+
+
+def leave_one_out(result: Result) -> LeaveOneOut:
+    """Leave-one-out densities from the log-likelihoods that a result holds.
+
+    Raises:
+        InputError: it holds none.
+    """
+    stored = group(result, "log_likelihood")
+    if not stored.data_vars:
+        raise InputError(
+            "the result holds no log-likelihood of events: fit again with nuts or laplace, and with a model whose "
+            "observed site has one member a readout"
+        )
+    name = str(next(iter(stored.data_vars)))
+    tree = xr.DataTree.from_dict({"log_likelihood": stored.drop_vars("recorded")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # large k-hats are told by the table
+        found: Any = arviz_stats.loo(tree, var_name=name, pointwise=True, reff=1.0)  # the draws are thinned
+    density, recorded = np.asarray(found.elpd_i), stored["recorded"].values
+    return LeaveOneOut(
+        event=stored["event"].values,
+        recorded=recorded,
+        log_density=density,
+        khat=np.asarray(found.pareto_k),
+        pull=pulls(density, recorded),
+        elpd=float(found.elpd),
+        se=float(found.se),
+        good_k=float(found.good_k),
+    )
+
+
+def pulls(log_density: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+    """How far the log density of each event is from what its size lets expect, in robust standard deviations [event].
+
+    Events without any record are left out: not a number.
+    """
+    out = np.full(log_density.shape, np.nan)
+    seen = recorded > 0
+    if seen.sum() < FEWEST_EVENTS:
+        return out
+    density, size = log_density[seen], recorded[seen]
+    deviation = (density - size * np.median(density / size)) / np.sqrt(size)
+    scatter = NORMAL_MAD * np.median(np.abs(deviation))
+    out[seen] = deviation / scatter if scatter > 0 else 0.0
+    return out
+
+
+@LOOK
+def loo_figure(found: LeaveOneOut) -> Figure:
+    """Pull and k-hat of every event; what is out of bounds is coloured and named."""
+    figure, panels = panel_grid(2, columns=2, width=4.6, height=2.8)
+    x = np.arange(found.event.size)
+    bounds = ((found.pull, found.suspected, found.limit), (found.khat, found.influential, found.good_k))
+    for panel, (values, bad, limit), name in zip(panels, bounds, ("pull", "k-hat"), strict=True):
+        panel.axhline(limit, color=INK, lw=1.0, ls=(0, (4, 2)))
+        panel.plot(x[~bad], values[~bad], ".", color=POSTERIOR, ms=5)
+        panel.plot(x[bad], values[bad], "o", color=MODE, ms=5)
+        for index in np.flatnonzero(bad)[np.argsort(-np.abs(values[bad]))][:10]:
+            panel.annotate(str(found.event[index]), (float(x[index]), float(values[index])), color=MUTED, fontsize=8)
+        panel.set_xlabel("number in the list of events")
+        panel.set_ylabel(name)
+    return figure
