@@ -57,15 +57,16 @@ class Store:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            cut_unfinished_line(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            empty = cut_unfinished_line(path) == 0
+            if not empty:
+                require_same(path, header["fingerprint"])
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
-        if path.stat().st_size == 0:
+        if empty:
             self._write({"format": FORMAT, **header})
-        require_same(path, header["fingerprint"])
 
     def append(self, row: Row) -> None:
         """Add a replica; it is on disk when this returns."""
@@ -121,11 +122,12 @@ def require_same(path: Path, fingerprint: str) -> None:
         )
 
 
-def cut_unfinished_line(path: Path) -> None:
-    """Remove what a killed run left behind the last line break."""
+def cut_unfinished_line(path: Path) -> int:
+    """Remove what a killed run left behind the last line break; returns how many bytes remain."""
     if not path.exists():
-        return
+        return 0
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(path, whole)
+    return whole
