@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--shard i/n` runs the i-th of n parts of the chosen tests; a test with the fixture `shard` parts its own work."""
+    """`--shard i/n` runs the i-th of n parts of the tests; one with the fixture `shard` parts its own work."""
     parser.addoption("--shard", default="1/1", help="run part i of n: i/n, i from 1")
 
 

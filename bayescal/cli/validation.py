@@ -13,7 +13,7 @@ from bayescal.cli.studies import Device, Seed, StudyFile
 
 if TYPE_CHECKING:
     from bayescal.diagnostics.validation import Validation
-    from bayescal.validation import Row
+    from bayescal.validation.store import Row
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -54,9 +54,9 @@ def validate(  # noqa: PLR0913 each is an option of the command
 
     use_device_of(study, device)
     from bayescal.study import override, read_study
-    from bayescal.validation import Job, read_folder, run, study_settings
-    from bayescal.validation.run import describe, usual_workers
-    from bayescal.validation.settings import parse_shard
+    from bayescal.validation.run import Job, describe, run, usual_workers
+    from bayescal.validation.settings import parse_shard, study_settings
+    from bayescal.validation.store import read_folder
 
     part = parse_shard(shard)
     read = override(read_study(study), seed=seed, device=device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from bayescal.errors import InputError
-from bayescal.study import Study
+
+if TYPE_CHECKING:
+    from bayescal.study import Study
 
 Method = Literal["chain", "laplace", "fit"]
 

@@ -50,7 +50,7 @@ def test_faults_count_and_too_many_leave_no_verdict():
 
 
 def test_nothing_to_judge():
-    with pytest.raises(InputError, match="none of 2 replicas has ranks.*the first failed with: no mode"):
+    with pytest.raises(InputError, match=r"none of 2 replicas has ranks.*the first failed with: no mode"):
         validation([{}, {}], N_DRAWS, {0: "no mode", 1: "no mode"})
 
 
