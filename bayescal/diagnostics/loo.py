@@ -2,9 +2,10 @@
 
 A. Vehtari, A. Gelman and J. Gabry, Statistics and Computing 27 (2017) 1413. The density of an event given all others
 depends on its size: m and s, the median density a recording readout and its robust scatter, are taken from all events,
-and the pull of an event with n recording readouts is (density - n m) / (s sqrt(n)). An event with a strong negative
-pull is recorded as the model would hardly record it; one whose k-hat is too large moves the posterior by itself, so
-that its density is not reliable.
+and an event with n recording readouts deviates by t = (density - n m) / (s sqrt(n)). Densities of few values are
+skewed: the pull is the number of normal standard deviations as improbable as so small a density would be, were it minus
+half a chi-square of n degrees of freedom. An event with a strong negative pull is recorded as the model would hardly
+record it; one whose k-hat is too large moves the posterior by itself, so that its density is not reliable.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from bayescal.diagnostics.contents import group
 from bayescal.diagnostics.figures import INK, LOOK, MODE, MUTED, POSTERIOR, panel_grid
@@ -32,6 +33,9 @@ FEWEST_EVENTS = 5
 
 NORMAL_MAD = 1 / norm.ppf(0.75)
 """Standard deviation of a normal distribution over its median absolute deviation."""
+
+SMALLEST = 1e-300
+"""Probabilities are not told apart below this, a pull of -37."""
 
 Cells = tuple[str, ...]
 
@@ -127,7 +131,7 @@ def leave_one_out(result: Result) -> LeaveOneOut:
 
 
 def pulls(log_density: np.ndarray, recorded: np.ndarray) -> np.ndarray:
-    """How far the log density of each event is from what its size lets expect, in robust standard deviations [event].
+    """How far the log density of each event is from what its size lets expect, in standard deviations [event].
 
     Events without any record are left out: not a number.
     """
@@ -138,7 +142,9 @@ def pulls(log_density: np.ndarray, recorded: np.ndarray) -> np.ndarray:
     density, size = log_density[seen], recorded[seen]
     deviation = (density - size * np.median(density / size)) / np.sqrt(size)
     scatter = NORMAL_MAD * np.median(np.abs(deviation))
-    out[seen] = deviation / scatter if scatter > 0 else 0.0
+    if scatter > 0:
+        loss = size - deviation / scatter * np.sqrt(2 * size)
+        out[seen] = norm.ppf(np.maximum(chi2.sf(np.maximum(loss, 0.0), size), SMALLEST))
     return out
 
 
