@@ -22,7 +22,7 @@ from bayescal.study import Study, build
 REPLICAS = 60
 """Draws of the posterior from which data are made for the predictive check."""
 
-LIKELIHOOD_DRAWS = 400
+LIKELIHOOD_DRAWS = 200
 """Draws of the posterior at which the log-likelihood of each event is kept."""
 
 
@@ -58,10 +58,10 @@ def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
     )
     if result.method == "map":
         return result
-    summary_key, residual_key = jax.random.split(replica_key)
+    summary_key, pointwise_key = jax.random.split(replica_key)
     if model.has("predictive"):
         result = with_replicas(summary_key, result, model, (inputs, data))
-    return with_pointwise(residual_key, result, model, (inputs, data))
+    return with_pointwise(pointwise_key, result, model, (inputs, data))
 
 
 def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
@@ -80,12 +80,13 @@ def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments
 def with_pointwise(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
     """The result with the log-likelihood of each event and the residuals of each readout, where the model has such."""
     groups = result.data.copy()
-    by_event = event_log_likelihood(model, *arguments, thinned_draws(result, LIKELIHOOD_DRAWS))
+    made_key, residual_key = jax.random.split(key)
+    by_event = event_log_likelihood(made_key, model, *arguments, thinned_draws(result, LIKELIHOOD_DRAWS))
     if by_event is not None:
         groups["log_likelihood"] = xr.DataTree(by_event)
     if model.has("recorded"):
-        found = readout_residuals(key, model, *arguments, thinned_draws(result, REPLICAS))
-        groups["residuals"] = xr.DataTree(found)
+        by_readout = readout_residuals(residual_key, model, *arguments, thinned_draws(result, REPLICAS))
+        groups["residuals"] = xr.DataTree(by_readout)
     return Result(groups)
 
 

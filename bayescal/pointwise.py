@@ -6,8 +6,8 @@ A readout is a row of the observed site's batch: a pixel, a sensor, a point. A m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,47 +17,107 @@ from numpyro.infer import log_likelihood
 
 from bayescal.model_files import ModelFile
 from bayescal.simulation import site_sampler
+from bayescal.study import common_inputs, prepared
 
+Draw = dict[str, np.ndarray]
 Draws = Mapping[str, np.ndarray]
 """Posterior draws by name [draw, ...]."""
 
+MADE = 20
+"""Data sets made with posterior draws that say what log-likelihood to expect of an event."""
 
-def event_log_likelihood(model: ModelFile, inputs: Any, data: Any, draws: Draws) -> xr.Dataset | None:
+
+class Events(NamedTuple):
+    """Which readouts belong together: number of each event, and the place of each live readout's event in them."""
+
+    number: np.ndarray
+    place: np.ndarray
+    live: np.ndarray
+
+    def total(self, values: Any) -> np.ndarray:
+        """Sum over the live readouts of each event [event], of values [readout]."""
+        return np.bincount(self.place, np.ravel(values)[self.live], minlength=self.number.size)
+
+
+def event_log_likelihood(
+    key: PRNGKeyArray, model: ModelFile, inputs: Any, data: Any, draws: Draws
+) -> xr.Dataset | None:
     """Log-likelihood of each event, as a group that `arviz_stats.loo` reads; none where the data are one whole.
 
     The log-likelihoods of readouts are summed by event; in a model that names no readouts each member of the observed
-    site's batch is an event.
+    site's batch is an event. Data made with some of the draws say what the model expects of each event.
+
+    Args:
+        key: of the made data.
+        model: the model file.
+        inputs: of the model, as prepared for the data.
+        data: what was observed.
+        draws: posterior draws, nearly independent.
 
     Returns:
-        The observed site's variable [chain, draw, event] (one chain), with the number of readouts of each event that
-        recorded something as the coordinate `recorded`.
+        The observed site's variable [chain, draw, event] (one chain). Coordinates of each event: `recorded`, its number
+        of readouts that recorded something; `expected` and `spread`, mean and standard deviation of its log-likelihood
+        over the made data, each at the draw that made them.
     """
+    by_readout, rows = readout_log_likelihood(model), list(rows_of(draws))
+    if jax.eval_shape(by_readout, rows[0], inputs, data).ndim == 0:
+        return None
+    makers = [rows[number] for number in np.linspace(0, len(rows) - 1, min(MADE, len(rows))).astype(int)]
+    made = list(made_data(key, model, inputs, makers))
+    inputs, *others = common_inputs(model, [inputs, *(prepared(model, inputs, each) for each in made)])
+    values = [by_readout(row, inputs, data) for row in rows]
+    expected = [by_readout(*each) for each in zip(makers, others, made, strict=True)]
+    events = events_of(model, inputs, np.size(values[0]))
+    expected = np.stack([events.total(each) for each in expected])
+    coordinates = {
+        "event": events.number,
+        "recorded": ("event", events.total(seen(model, inputs, data, np.size(values[0])))),
+        "expected": ("event", expected.mean(axis=0)),
+        "spread": ("event", expected.std(axis=0)),
+    }
+    sums = np.stack([events.total(each) for each in values])
+    return xr.Dataset({model.observed: (("chain", "draw", "event"), sums[None])}, coords=coordinates)
+
+
+def readout_log_likelihood(model: ModelFile) -> Callable[[Draw, Any, Any], jax.Array]:
+    """A compiled function (values, inputs, data): the log-likelihood of each member of the observed site's batch."""
     function = model.hook("model")
 
-    @jax.jit
-    def pointwise(draws: Draws, inputs: Any, data: Any) -> jax.Array:
-        return log_likelihood(function, dict(draws), inputs, data)[model.observed]
+    def by_readout(values: Draw, inputs: Any, data: Any) -> jax.Array:
+        one = {name: value[None] for name, value in values.items()}
+        return log_likelihood(function, one, inputs, data)[model.observed][0]
 
-    values = np.asarray(pointwise(dict(draws), inputs, data))
-    if values.ndim == 1:
-        return None
-    values = values.reshape(len(values), -1)
-    if model.has("readouts"):
-        values, events, size = _summed(values, model, inputs, data)
-    else:
-        events, size = np.arange(values.shape[1]), np.ones(values.shape[1], int)
-    coordinates = {"event": events, "recorded": ("event", size)}
-    return xr.Dataset({model.observed: (("chain", "draw", "event"), values[None])}, coords=coordinates)
+    return jax.jit(by_readout)
 
 
-def _summed(values: np.ndarray, model: ModelFile, inputs: Any, data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums over the readouts of each event [draw, event], the events, and their numbers of recording readouts."""
+def rows_of(draws: Draws) -> Iterator[Draw]:
+    """The draws one by one."""
+    for number in range(len(next(iter(draws.values())))):
+        yield {name: value[number] for name, value in draws.items()}
+
+
+def made_data(key: PRNGKeyArray, model: ModelFile, inputs: Any, makers: list[Draw]) -> Iterator[Any]:
+    """Data made with each draw."""
+    sample = site_sampler(model)
+    for one, values in zip(jax.random.split(key, len(makers)), makers, strict=True):
+        yield jax.device_get(sample(one, inputs, values)[model.observed])
+
+
+def events_of(model: ModelFile, inputs: Any, readouts: int) -> Events:
+    """The events of so many readouts, each its own where the model does not name them."""
+    if not model.has("readouts"):
+        return Events(np.arange(readouts), np.arange(readouts), np.ones(readouts, bool))
     table = model.hook("readouts")(inputs)
     live = np.asarray(table["live"])
-    events, index = np.unique(np.asarray(table["event"])[live], return_inverse=True)
-    sums = np.stack([np.bincount(index, row, minlength=events.size) for row in values[:, live]])
-    seen = np.any([np.isfinite(each) for each in _recorded(model, inputs, data).values()], axis=0)
-    return sums, events, np.bincount(index, seen[live], minlength=events.size).astype(int)
+    number, place = np.unique(np.asarray(table["event"])[live], return_inverse=True)
+    return Events(number, place, live)
+
+
+def seen(model: ModelFile, inputs: Any, data: Any, readouts: int) -> np.ndarray:
+    """Whether each readout recorded something; all where the model does not say."""
+    if not model.has("recorded"):
+        return np.ones(readouts, bool)
+    return np.any([np.isfinite(each) for each in _recorded(model, inputs, data).values()], axis=0)
 
 
 def _recorded(model: ModelFile, inputs: Any, data: Any) -> dict[str, np.ndarray]:
@@ -85,8 +145,8 @@ def readout_residuals(key: PRNGKeyArray, model: ModelFile, inputs: Any, data: An
     table = {name: np.asarray(column) for name, column in model.hook("readouts")(inputs).items()}
     made_key, tie_key = jax.random.split(key)
     observed = _recorded(model, inputs, data)
-    replicas = _replicas(made_key, model, inputs, draws)
-    everything = np.stack([np.concatenate([value[None], replicas[name]]) for name, value in observed.items()])
+    made = [_recorded(model, inputs, each) for each in made_data(made_key, model, inputs, list(rows_of(draws)))]
+    everything = np.stack([[value, *(each[name] for each in made)] for name, value in observed.items()])
     kept = table.pop("live") & np.isfinite(everything).any(axis=(0, 1))
     values = everything[..., kept]
     uniform = np.asarray(jax.random.uniform(tie_key, values[:, 0].shape))
@@ -96,18 +156,6 @@ def readout_residuals(key: PRNGKeyArray, model: ModelFile, inputs: Any, data: An
         coords={"quantity": list(observed), **{name: ("readout", column[kept]) for name, column in table.items()}},
         attrs={"n_replicas": values.shape[1] - 1},
     )
-
-
-def _replicas(key: PRNGKeyArray, model: ModelFile, inputs: Any, draws: Draws) -> dict[str, np.ndarray]:
-    """Recorded quantities of data made with each draw [draw, readout]."""
-    sample = site_sampler(model)
-    recorded = jax.jit(model.hook("recorded"))
-    n_draws = len(next(iter(draws.values())))
-    rows = []
-    for number, one in enumerate(jax.random.split(key, n_draws)):
-        values = {name: value[number] for name, value in draws.items()}
-        rows.append(jax.device_get(recorded(sample(one, inputs, values)[model.observed], inputs)))
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def moments(replicas: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from bayescal.pointwise import event_log_likelihood, moments, randomised_pit, re
 
 PADS = load_model(Path(__file__).parent / "own_model" / "pads.py")
 LINE = load_model(Path(__file__).parent / "own_model" / "line.py")
+KEY = jax.random.key(6)
 DRAWS = {"gain": np.array([1.0, 1.1, 0.9]), "pedestal": np.array([0.0, 0.1, -0.2])}
 
 
@@ -23,7 +24,7 @@ def pads():
 
 def test_log_likelihoods_are_summed_by_event(pads):
     inputs, data = pads
-    found = event_log_likelihood(PADS, inputs, data, DRAWS)
+    found = event_log_likelihood(KEY, PADS, inputs, data, DRAWS)
     by_pad = norm.logpdf(data, DRAWS["gain"][:, None] * inputs.deposit + DRAWS["pedestal"][:, None], 0.2)
     by_pad[:, 0] = 0.0  # the dead pad
     np.testing.assert_allclose(found["charge"].values[0], by_pad.reshape(3, 8, 12).sum(axis=2), rtol=1e-10)
@@ -33,9 +34,21 @@ def test_log_likelihoods_are_summed_by_event(pads):
     np.testing.assert_array_equal(found["recorded"], seen.reshape(8, 12).sum(axis=1))
 
 
+def test_what_is_expected_of_events(pads):
+    """Twelve normal values: the mean log-likelihood and its variance of 12/2, over 20 made data sets."""
+    draws = {"gain": np.ones(40), "pedestal": np.zeros(40)}
+    found = event_log_likelihood(KEY, PADS, *pads, draws)
+    size = np.array([11] + 7 * [12])
+    constant = -np.log(0.2 * np.sqrt(2 * np.pi)) * size
+    error = found["expected"].values - (constant - 0.5 * size)
+    assert (np.abs(error) < 5 * np.sqrt(0.5 * size / 20)).all()
+    assert (found["spread"].values ** 2).mean() == pytest.approx(6.0, rel=5 * np.sqrt(2 / (8 * 19) * 1.5))
+
+
 def test_without_readouts_each_member_of_the_batch_is_an_event(pads, monkeypatch):
-    monkeypatch.delattr(PADS.module, "readouts")
-    found = event_log_likelihood(PADS, *pads, DRAWS)
+    for hook in ("readouts", "recorded"):
+        monkeypatch.delattr(PADS.module, hook)
+    found = event_log_likelihood(KEY, PADS, *pads, DRAWS)
     assert found["charge"].shape == (1, 3, 96)
     np.testing.assert_array_equal(found["recorded"], 1)
 
@@ -43,7 +56,7 @@ def test_without_readouts_each_member_of_the_batch_is_an_event(pads, monkeypatch
 def test_data_that_are_one_whole_have_no_events():
     inputs, data = LINE.module.example(jax.random.key(0))
     draws = {"slope": np.ones(3), "offset": np.zeros(3)}
-    assert event_log_likelihood(LINE, inputs, np.asarray(data), draws) is None
+    assert event_log_likelihood(KEY, LINE, inputs, np.asarray(data), draws) is None
 
 
 def test_residuals_of_right_data_are_uniform(pads):

@@ -21,6 +21,8 @@ A study file names the model, the data, the priors and the sampler. From nothing
   bayescal fit study.toml --output result.nc
   bayescal report result.nc
 
+To question it: bayescal validate, loo and residuals.
+
 Exit codes: 0 good, 2 bad input, 3 the fit did not converge or is not calibrated, 130 interrupted.
 """
 

@@ -1,11 +1,12 @@
 """Which events the model does not expect: leave-one-out predictive densities by Pareto-smoothed importance sampling.
 
-A. Vehtari, A. Gelman and J. Gabry, Statistics and Computing 27 (2017) 1413. The density of an event given all others
-depends on its size: m and s, the median density a recording readout and its robust scatter, are taken from all events,
-and an event with n recording readouts deviates by t = (density - n m) / (s sqrt(n)). Densities of few values are
-skewed: the pull is the number of normal standard deviations as improbable as so small a density would be, were it minus
-half a chi-square of n degrees of freedom. An event with a strong negative pull is recorded as the model would hardly
-record it; one whose k-hat is too large moves the posterior by itself, so that its density is not reliable.
+A. Vehtari, A. Gelman and J. Gabry, Statistics and Computing 27 (2017) 1413. How small a density is small depends on the
+event, its size and its kind: the log-likelihood that the model expects of it, and its spread, come from data made with
+posterior draws (A. Gelman, X.-L. Meng and H. Stern, Statistica Sinica 6 (1996) 733). A log-likelihood of few values is
+skewed: the pull is the number of normal standard deviations as improbable as the observed one would be, were it minus
+half a chi-square with the degrees of freedom of that spread. An event with a strong negative pull is recorded as the
+model would hardly record it; one whose k-hat is too large moves the posterior by itself, so that its density is not
+reliable.
 """
 
 from __future__ import annotations
@@ -28,12 +29,6 @@ from bayescal.inference.result import Result
 FALSE_ALARM = 0.01
 """Probability that any of all events is suspected when all are alike and normal."""
 
-FEWEST_EVENTS = 5
-"""Events below which their scatter cannot be told."""
-
-NORMAL_MAD = 1 / norm.ppf(0.75)
-"""Standard deviation of a normal distribution over its median absolute deviation."""
-
 SMALLEST = 1e-300
 """Probabilities are not told apart below this, a pull of -37."""
 
@@ -49,7 +44,7 @@ class LeaveOneOut:
         recorded: readouts of it that recorded something.
         log_density: its log predictive density given all other events [nats].
         khat: shape of its importance weights' tail.
-        pull: see the module; not a number where there are too few events to tell.
+        pull: of its log-likelihood, see the module.
         elpd, se: sum of the log densities and its standard error.
         good_k: k-hat above which a density is not reliable.
     """
@@ -87,8 +82,8 @@ class LeaveOneOut:
         return f"Log predictive density {self.elpd:.1f} +- {self.se:.1f}; {fits}; {strong}."
 
     def worst(self) -> np.ndarray:
-        """Indices of the events, the least expected first; where that cannot be told, the largest k-hat first."""
-        return np.lexsort((-self.khat, self.pull))
+        """Indices of the events, the least expected first."""
+        return np.argsort(self.pull)
 
     def table(self, count: int = 10) -> list[Cells]:
         """Rows for people on the worst events: number, recording readouts, log density, pull, k-hat."""
@@ -113,39 +108,49 @@ def leave_one_out(result: Result) -> LeaveOneOut:
             "observed site has one member a readout"
         )
     name = str(next(iter(stored.data_vars)))
-    tree = xr.DataTree.from_dict({"log_likelihood": stored.drop_vars("recorded")})
+    tree = xr.DataTree.from_dict({"log_likelihood": stored.drop_vars(("recorded", "expected", "spread"))})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # large k-hats are told by the table
         found: Any = arviz_stats.loo(tree, var_name=name, pointwise=True, reff=1.0)  # the draws are thinned
-    density, recorded = np.asarray(found.elpd_i), stored["recorded"].values
+    observed = stored[name].mean(("chain", "draw")).values
+    recorded, expected, spread = (stored[each].values for each in ("recorded", "expected", "spread"))
     return LeaveOneOut(
         event=stored["event"].values,
-        recorded=recorded,
-        log_density=density,
+        recorded=recorded.astype(int),
+        log_density=np.asarray(found.elpd_i),
         khat=np.asarray(found.pareto_k),
-        pull=pulls(density, recorded),
+        pull=pulls(observed, expected, pooled(spread, recorded)),
         elpd=float(found.elpd),
         se=float(found.se),
         good_k=float(found.good_k),
     )
 
 
-def pulls(log_density: np.ndarray, recorded: np.ndarray) -> np.ndarray:
-    """How far the log density of each event is from what its size lets expect, in standard deviations [event].
+def pooled(spread: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+    """Spreads from few made data, each half its own and half what the others let expect of an event of its size.
 
-    Events without any record are left out: not a number.
+    Args:
+        spread: standard deviation of the log-likelihood of each event [event].
+        recorded: readouts of it that recorded something [event].
     """
-    out = np.full(log_density.shape, np.nan)
-    seen = recorded > 0
-    if seen.sum() < FEWEST_EVENTS:
-        return out
-    density, size = log_density[seen], recorded[seen]
-    deviation = (density - size * np.median(density / size)) / np.sqrt(size)
-    scatter = NORMAL_MAD * np.median(np.abs(deviation))
-    if scatter > 0:
-        loss = size - deviation / scatter * np.sqrt(2 * size)
-        out[seen] = norm.ppf(np.maximum(chi2.sf(np.maximum(loss, 0.0), size), SMALLEST))
-    return out
+    size = np.maximum(recorded, 1)
+    variance = spread**2
+    return np.sqrt(0.5 * (variance + size * variance.sum() / size.sum()))
+
+
+def pulls(observed: np.ndarray, expected: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """How far the log-likelihood of each event is from the expected one, in standard deviations [event].
+
+    Args:
+        observed: log-likelihood, averaged over the posterior [event].
+        expected: its mean where the model is right [event].
+        spread: its standard deviation there [event].
+    """
+    degrees = np.maximum(2.0 * spread**2, 1e-6)  # half a chi-square of k degrees has the variance k / 2
+    loss = np.maximum(degrees + 2.0 * (expected - observed), 0.0)
+    above, below = chi2.sf(loss, degrees), chi2.cdf(loss, degrees)
+    lower, upper = norm.ppf(np.maximum(above, SMALLEST)), norm.isf(np.maximum(below, SMALLEST))
+    return np.where(above < 0.5, lower, upper)
 
 
 @LOOK

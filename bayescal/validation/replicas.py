@@ -20,7 +20,7 @@ from bayescal.inference.optimise import Optimum, find_mode, prior_scale
 from bayescal.inference.potential import Potential
 from bayescal.inference.short import Draws, ShortChains, weighed_draws
 from bayescal.simulation import site_sampler
-from bayescal.study import Study, load_inputs, prepared, study_model, study_priors
+from bayescal.study import Study, common_inputs, load_inputs, prepared, study_model, study_priors
 from bayescal.validation.settings import ValidationSettings
 from bayescal.validation.store import Row
 
@@ -51,19 +51,12 @@ class Replicator:
         self._draw_sites = site_sampler(self.model)
         seeds = jax.random.split(jax.random.key(settings.seed), 4)
         self._data_key, self._fit_key, pilot_key, model_key = seeds
-        pilots = [self._data_set(key) for key in jax.random.split(pilot_key, PILOTS if self._pads else 1)]
-        self.reference = self._common([pilot.inputs for pilot in pilots])[0]
+        pilots = [self._data_set(key) for key in jax.random.split(pilot_key, PILOTS if self.model.has("common") else 1)]
+        self.reference = common_inputs(self.model, [pilot.inputs for pilot in pilots])[0]
         self.potential = Potential(self.model.hook("model"), self.reference, pilots[0].data, model_key)
         self.prior = self.potential.sample_prior(jax.random.fold_in(model_key, 1), PRIOR_DRAWS)
         self.scale = prior_scale(self.prior)
         self.chains = ShortChains(self.potential)
-
-    @property
-    def _pads(self) -> bool:
-        return self.model.has("common")
-
-    def _common(self, inputs: list[Any]) -> list[Any]:
-        return self.model.hook("common")(inputs) if self._pads else inputs
 
     def _data_set(self, key: PRNGKeyArray) -> DataSet:
         sites = jax.device_get(self._draw_sites(key, self.bare, {}))
@@ -76,7 +69,7 @@ class Replicator:
         spent = self.potential.evaluations.gradients
         made = self._data_set(jax.random.fold_in(self._data_key, number))
         truth = {name: float(value) for name, value in made.truth.items() if np.ndim(value) == 0}
-        self.reference, inputs = self._common([self.reference, made.inputs])
+        self.reference, inputs = common_inputs(self.model, [self.reference, made.inputs])
         made = made._replace(inputs=inputs)
         try:
             ranks, draws = self._ranks(jax.random.fold_in(self._fit_key, number), made)

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from bayescal.diagnostics.loo import HEADERS, leave_one_out, loo_figure, pulls
+from bayescal.diagnostics.loo import HEADERS, leave_one_out, loo_figure, pooled, pulls
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
 
@@ -19,6 +19,7 @@ def with_log_likelihood(result, *, spoilt=None, n_events=40):
         values[0, :, event] = (-0.5 * (seen - mean[0]) ** 2).sum(axis=1)
     variable = (("chain", "draw", "event"), values)
     coordinates = {"event": 200 + np.arange(n_events), "recorded": ("event", size)}
+    coordinates |= {"expected": ("event", -0.5 * size), "spread": ("event", np.sqrt(0.5 * size))}
     groups = result.data.copy()
     groups["log_likelihood"] = xr.DataTree(xr.Dataset({"hits": variable}, coords=coordinates))
     return Result(groups)
@@ -43,24 +44,24 @@ def test_a_spoilt_event_is_the_worst(nuts_result):
     assert len(found.table(3)) == 3
 
 
-def test_pulls_do_not_depend_on_size():
-    """Normal values, one a readout: the pulls are normal for small and large events, in the lower tail as well."""
-    rng = np.random.default_rng(1)
-    size = rng.integers(3, 100, 4000)
-    found = pulls(-2.0 * size - 0.5 * rng.chisquare(size), size)
-    for part in (size < 30, size > 70):
-        for quantile in (0.01, 0.16, 0.84):
-            expected = part.sum() * quantile
-            below = (found[part] < norm.ppf(quantile)).sum()
-            assert abs(below - expected) < 0.1 * expected + 5 * np.sqrt(expected * (1 - quantile))
+@pytest.mark.parametrize("size", [2, 10, 200])
+def test_pulls_are_normal_for_few_and_many_values(size):
+    """Minus half a chi-square, which normal values have: shares below three quantiles to five standard errors."""
+    observed = 3.0 - 0.5 * np.random.default_rng(1).chisquare(size, 4000)
+    found = pulls(observed, np.full(4000, 3.0 - 0.5 * size), np.full(4000, np.sqrt(0.5 * size)))
+    for quantile in (0.01, 0.16, 0.84):
+        below = (found < norm.ppf(quantile)).mean()
+        assert abs(below - quantile) < 5 * np.sqrt(quantile * (1 - quantile) / 4000)
 
 
-def test_pulls_that_cannot_be_told():
-    assert np.isnan(pulls(np.array([-1.0, -2.0, -3.0, -4.0]), np.ones(4, int))).all()
-    assert np.isnan(pulls(np.arange(-9.0, 0.0), np.arange(9)))[0]
-    assert np.isnan(pulls(np.full(9, -2.0), np.ones(9, int))).all()
-    strong = pulls(np.append(np.linspace(-11.0, -9.0, 20), -1e5), np.full(21, 10))
-    assert strong[-1] == pytest.approx(norm.ppf(1e-300))
+def test_strong_pulls_are_finite():
+    found = pulls(np.array([-1e6, 1e6]), np.zeros(2), np.ones(2))
+    np.testing.assert_allclose(found, [norm.ppf(1e-300), norm.isf(1e-300)])
+
+
+def test_spreads_are_pooled():
+    found = pooled(np.array([1.0, 3.0]), np.array([5, 0]))
+    np.testing.assert_allclose(found**2, [0.5 * (1 + 5 * 10 / 6), 0.5 * (9 + 10 / 6)])
 
 
 def test_results_without_events(nuts_result):
