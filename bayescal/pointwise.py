@@ -73,7 +73,7 @@ def event_log_likelihood(
         "event": events.number,
         "recorded": ("event", events.total(seen(model, inputs, data, np.size(values[0])))),
         "expected": ("event", expected.mean(axis=0)),
-        "spread": ("event", expected.std(axis=0)),
+        "spread": ("event", expected.std(axis=0, ddof=1)),
     }
     sums = np.stack([events.total(each) for each in values])
     return xr.Dataset({model.observed: (("chain", "draw", "event"), sums[None])}, coords=coordinates)

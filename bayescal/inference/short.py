@@ -60,6 +60,11 @@ class Steering(NamedTuple):
     factor: Any
 
 
+def no_draws(fault: str, size: int = 0) -> Draws:
+    """The outcome without draws of so many coordinates, with its reason."""
+    return Draws(np.empty((0, size)), np.empty(0), 0.0, 0, 0, fault)
+
+
 class Trace(NamedTuple):
     """Iterations of a chain: place y [iteration, d], log-density and whether the trajectory diverged [iteration]."""
 
@@ -86,7 +91,7 @@ class ShortChains:
 
     def draw(self, key: PRNGKeyArray, potential: Potential, whitening: Gaussian, n: int) -> Draws:
         """Draw n times from a posterior, with smaller steps and a learnt metric where the first ones do not serve."""
-        found, spent = _nothing(potential.size), 0
+        found, spent = no_draws("", potential.size), 0
         for step_size, one in zip(STEP_SIZES, jax.random.split(key, len(STEP_SIZES)), strict=True):
             whitening = _learnt(found.x, whitening)
             steering = Steering(step_size, round(TRAJECTORY / step_size), whitening.mode, whitening.factor)
@@ -101,7 +106,7 @@ class ShortChains:
         start_key, warm_key, *lap_keys = jax.random.split(key, 2 + MOST_LAPS)
         state = _start(start_key, potential, steering)
         if state is None:
-            return _nothing(potential.size)
+            return no_draws("no chain can start around the mode", potential.size)
         state, _ = self._lap(state, warm_key, steering, potential, BLOCK)
         trace, share = Trace(np.empty((0, potential.size)), np.empty(0), np.empty(0, bool)), 0.0
         for one in lap_keys:
@@ -171,10 +176,6 @@ def _ess(columns: np.ndarray) -> float:
     if (np.ptp(columns, axis=0) == 0).any() or not np.isfinite(columns).all():
         return 0.0
     return float(np.min(array_stats.ess(columns[None], method="bulk", chain_axis=0, draw_axis=1)))
-
-
-def _nothing(size: int) -> Draws:
-    return Draws(np.empty((0, size)), np.empty(0), 0.0, 0, 0, "no chain can start around the mode")
 
 
 def _thinned(trace: Trace, steering: Steering, n: int, share: float) -> Draws:

@@ -18,7 +18,7 @@ from bayescal.inference import fit
 from bayescal.inference.laplace import gaussian
 from bayescal.inference.optimise import Optimum, find_mode, prior_scale
 from bayescal.inference.potential import Potential
-from bayescal.inference.short import Draws, ShortChains, weighed_draws
+from bayescal.inference.short import Draws, ShortChains, no_draws, weighed_draws
 from bayescal.simulation import site_sampler
 from bayescal.study import Study, common_inputs, load_inputs, prepared, study_model, study_priors
 from bayescal.validation.settings import ValidationSettings
@@ -65,16 +65,14 @@ class Replicator:
 
     def __call__(self, number: int) -> Row:
         """One replica; what goes wrong in it becomes its fault."""
-        began = time.perf_counter()
-        spent = self.potential.evaluations.gradients
-        made = self._data_set(jax.random.fold_in(self._data_key, number))
-        truth = {name: float(value) for name, value in made.truth.items() if np.ndim(value) == 0}
-        self.reference, inputs = common_inputs(self.model, [self.reference, made.inputs])
-        made = made._replace(inputs=inputs)
+        began, spent, truth = time.perf_counter(), self.potential.evaluations.gradients, {}
         try:
-            ranks, draws = self._ranks(jax.random.fold_in(self._fit_key, number), made)
+            made = self._data_set(jax.random.fold_in(self._data_key, number))
+            truth = {name: float(value) for name, value in made.truth.items() if np.ndim(value) == 0}
+            self.reference, inputs = common_inputs(self.model, [self.reference, made.inputs])
+            ranks, draws = self._ranks(jax.random.fold_in(self._fit_key, number), made._replace(inputs=inputs))
         except (ValueError, ArithmeticError, RuntimeError) as error:  # the replica's, not the study's: others go on
-            return Row(number, {}, truth, f"{type(error).__name__}: {error}", seconds=time.perf_counter() - began)
+            ranks, draws = {}, no_draws(f"{type(error).__name__}: {error}")
         gradients = self.potential.evaluations.gradients - spent + draws.gradients
         seconds = time.perf_counter() - began
         return Row(number, ranks, truth, draws.fault, draws.ess, draws.divergences, gradients, seconds)
@@ -94,7 +92,7 @@ class Replicator:
         """By a method that shares its compiled programs among the replicas."""
         optimum = self._mode(potential, made)
         if not np.isfinite(optimum.value):
-            return Draws(np.empty((0, potential.size)), np.empty(0), 0.0, 0, 0, "the log-density is nowhere finite")
+            return no_draws("the log-density is not finite at any start")
         whitening = gaussian(optimum)
         if self.settings.method == "laplace":
             return weighed_draws(key, potential, optimum, whitening, self.settings.draws)

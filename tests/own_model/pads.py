@@ -39,7 +39,7 @@ def model(inputs, data=None):
     p = draw(PARAMETERS, inputs.priors, {"event": 8})
     mean = p["gain"] * inputs.deposit + p["pedestal"] + p["shift"][inputs.event]
     noise = NOISE if data is None else NOISE * inputs.assumed_noise
-    numpyro.sample(OBSERVED, dist.Normal(mean, noise), obs=data)
+    numpyro.sample("charge", dist.Normal(mean, noise), obs=data)
 
 
 def load(settings, priors):
