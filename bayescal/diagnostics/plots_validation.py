@@ -14,8 +14,9 @@ from bayescal.diagnostics.validation import LEVEL, LEVELS, Validation
 def ecdf_figure(outcome: Validation) -> Figure:
     """Cumulative distribution of the ranks of each quantity less the uniform one, with its simultaneous band.
 
-    The bands of all quantities together hold all lines of right posteriors with a probability of 1 - LEVEL. A line
-    that rises in the middle: posteriors too wide; at both ends: too narrow; all above or below: off to one side.
+    The bands of all quantities together hold all lines of right posteriors with a probability of 1 - LEVEL. A line above
+    the band on the left and below it on the right: posteriors too narrow; the reverse: too wide; on one side all along:
+    off to one side.
     """
     figure, panels = panel_grid(len(outcome.quantities), header=0.35)
     n = outcome.quantities[0].uniform.n_replicas
