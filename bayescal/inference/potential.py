@@ -77,7 +77,7 @@ class Potential:
         labels: one label a component of the flat vector: `kb`, `event_time[0]`, `event_time[1]`, ...
         size: length of the flat vector.
         inputs, data: arguments of the model, on the device.
-        evaluations: what was spent so far, shared with the potentials made by `with_inputs`.
+        evaluations: what was spent so far, shared with the potentials made by `with_inputs` and `with_data`.
         programs: the compiled functions.
     """
 
@@ -98,6 +98,12 @@ class Potential:
         other = object.__new__(Potential)
         other.__dict__.update(self.__dict__)
         other.inputs = _like(_on_device(inputs, "inputs"), self.inputs)
+        return other
+
+    def with_data(self, inputs: Any, data: Any) -> Potential:
+        """The potential of another data set; where the shapes are the same, nothing is compiled again."""
+        other = self.with_inputs(inputs)
+        other.data = _like(_on_device(data, "data"), self.data)
         return other
 
     def value(self, x: Float[Array, " d"] | np.ndarray) -> float:

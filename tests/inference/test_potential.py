@@ -96,6 +96,14 @@ def test_new_inputs_of_the_same_shape_are_not_traced_again(key):
     assert other.evaluations.gradients == 3
 
 
+def test_other_data_are_another_potential(potential):
+    x = np.array([0.3, -0.4, 0.7])
+    moved = potential.with_data(INPUTS, DATA.astype(np.float32) + 1.0)
+    fresh = Potential(line, INPUTS, np.asarray(DATA + 1.0), jax.random.key(1))
+    np.testing.assert_allclose(moved.value(x), fresh.value(x), rtol=1e-6)  # data of single precision
+    assert potential.value(x) != moved.value(x)
+
+
 def test_prior_potential_leaves_out_data_and_factors(key):
     x = np.array([0.3, -0.4, 0.7])
     share = 1.0 / (1.0 + np.exp(-0.7))
