@@ -12,6 +12,7 @@ import numpy as np
 from bayescal.cli.display import duration, megabytes, show_table
 from bayescal.inference import FitSettings
 from bayescal.inference.potential import Potential
+from bayescal.inference.sampler import Layout
 from bayescal.model_files import ModelFile
 from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
@@ -103,4 +104,4 @@ def expected_gradients(settings: FitSettings, size: int) -> float:
 
 def parallel_chains(settings: FitSettings) -> int:
     """Chains that run at the same time."""
-    return min(settings.chains, jax.device_count()) if settings.method in CHAIN_METHODS else 1
+    return Layout(settings).together if settings.method in CHAIN_METHODS else 1

@@ -2,12 +2,15 @@
 
 Centre and factor are arguments of one compiled program, as are inputs and data: nothing is compiled twice.
 
-Every chain runs as the same one-chain program, one thread a device, so that one device gives the same draws as
-several, bit for bit; vectorised chains round differently. A block is cut anywhere without a change of the draws.
+Every chain runs as the same one-chain program, one at a time in each of several threads: a thread a processor core, or
+a device. So any number of threads or devices gives the same draws, bit for bit; vectorised chains round differently. A
+block is cut anywhere without a change of the draws.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -79,8 +82,9 @@ class Sampler:
         self._first_step = FIRST_STEP * potential.size**-0.25
         self._layout = Layout(settings)
         self._run = jax.jit(self._share)
+        self._programs, self._compiling = {}, threading.Lock()
         self._model_arguments = [
-            jax.device_put((potential.inputs, potential.data), device) for device in self._layout.devices
+            jax.device_put((potential.inputs, potential.data), device) for device in self._layout.workers
         ]
 
     def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Chains:
@@ -124,10 +128,10 @@ class Sampler:
     def run(self, chains: Chains, whitening: Gaussian, control: Control) -> tuple[Chains, Trace]:
         """Run at most `settings.block` iterations of every chain."""
         steering = (Control(*map(np.asarray, control)), whitening.mode, whitening.factor)
-        numbers = range(len(self._layout.devices))
+        numbers = range(len(self._layout.workers))
         pool = ThreadPoolExecutor(len(numbers))
         try:
-            done = [pool.submit(self._run_device, number, chains, steering) for number in numbers]
+            done = [pool.submit(self._work, number, chains, steering) for number in numbers]
             shares = {first: share for future in done for first, share in future.result()}
         finally:
             pool.shutdown(wait=False)  # an interrupt does not wait for the block
@@ -136,14 +140,23 @@ class Sampler:
         )
         return chains, Trace(*(leaf[:, : control.iterations] for leaf in trace))
 
-    def _run_device(self, number: int, chains: Chains, steering: tuple[Any, ...]) -> list[tuple[int, Any]]:
-        """The shares of one device, in turn, each with the number of its first chain."""
+    def _work(self, number: int, chains: Chains, steering: tuple[Any, ...]) -> list[tuple[int, Any]]:
+        """The shares of one worker, in turn, each with the number of its first chain."""
         done = []
         for first in self._layout.firsts(number):
             share = jax.tree.map(lambda leaf, first=first: leaf[first : first + self._layout.at_once], chains)
-            placed = jax.device_put((share, steering), self._layout.devices[number])
-            done.append((first, jax.device_get(self._run(*placed, self._model_arguments[number]))))
+            placed = jax.device_put((share, steering), self._layout.workers[number])
+            arguments = (*placed, self._model_arguments[number])
+            done.append((first, jax.device_get(self._program(number, arguments)(*arguments))))
         return done
+
+    def _program(self, number: int, arguments: tuple[Any, ...]) -> Callable:
+        """The compiled block of a worker's device; workers of one device share it."""
+        device = self._layout.workers[number]
+        with self._compiling:
+            if device not in self._programs:
+                self._programs[device] = self._run.lower(*arguments).compile()
+            return self._programs[device]
 
     def _share(self, chains: Chains, steering: tuple[Any, ...], model_arguments: Any) -> tuple[Chains, Trace]:
         control, *whitening = steering
@@ -219,8 +232,8 @@ class Layout:
     """Which chains run where.
 
     Attributes:
-        devices: those that run chains.
-        at_once: chains that a device runs at the same time.
+        workers: the device of each thread that runs chains; a processor has a thread for every core.
+        at_once: chains that a worker runs at the same time.
         over_chains: makes a function of one chain one of such a share.
     """
 
@@ -229,14 +242,21 @@ class Layout:
         devices, method = jax.devices(here.platform), settings.chain_method
         if method == "auto":
             method = "vectorized" if len(devices) == 1 and here.platform != "cpu" else "parallel"
-        self.devices = devices[: settings.chains] if method == "parallel" else [here]
+        if here.platform == "cpu" and len(devices) == 1:
+            devices = [here] * (os.cpu_count() or 1)
+        self.workers = devices[: settings.chains] if method == "parallel" else [here]
         self.chains = settings.chains
         self.at_once = settings.chains if method == "vectorized" else 1
         self.over_chains = jax.vmap if method == "vectorized" else _single
 
+    @property
+    def together(self) -> int:
+        """Chains that run at the same time."""
+        return len(self.workers) * self.at_once
+
     def firsts(self, number: int) -> range:
-        """First chain of each share of a device."""
-        return range(number, self.chains, len(self.devices) if self.at_once == 1 else self.chains)
+        """First chain of each share of a worker."""
+        return range(number, self.chains, len(self.workers) if self.at_once == 1 else self.chains)
 
 
 def _single(function: Callable) -> Callable:

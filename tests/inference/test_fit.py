@@ -177,7 +177,7 @@ def test_vectorised_chains_agree_with_sequential_ones(gaussian_case, key):
 SCRIPT = """
 import sys
 import jax
-jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_num_cpu_devices", int(sys.argv[2]))
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -196,13 +196,14 @@ print(len(jax.devices()))
 """
 
 
-def test_two_devices_give_the_same_draws_as_one(tmp_path):
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_threads_and_devices_give_the_same_draws_as_one_after_the_other(tmp_path, devices):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), devices]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["2"]
+    assert done.stdout.split() == [devices]
     parallel, sequential = (np.fromfile(tmp_path / name) for name in ("parallel", "sequential"))
     assert parallel.size == 150
     np.testing.assert_array_equal(parallel, sequential)
