@@ -72,8 +72,8 @@ class PixelSignals(eqx.Module):
     def collected(
         self,
         request: Request,
-        origin_us: Float[Array, " request_row"],
-        time_us: Float[Array, "request_row time"],
+        origin_us: Float[Array | NDArray, " request_row"],
+        time_us: Float[Array | NDArray, "request_row time"],
     ) -> Float[Array, "request_row time"]:
         """Charge collected since the start of time [e-].
 
@@ -109,7 +109,9 @@ def request_size(n_entries: int) -> int:
     return -(-n_entries // n_chunks) * n_chunks
 
 
-def request(pair: Int[NDArray, " entry"], row: Int[NDArray, " entry"], idle_pair: int, n_entries: int) -> Request:
+def request(
+    pair: Int[Array | NDArray, " entry"], row: Int[Array | NDArray, " entry"], idle_pair: int, n_entries: int
+) -> Request:
     """Pad entries with a pair that carries no charge.
 
     Args:

@@ -17,7 +17,7 @@ class _State(NamedTuple):
     base_e: Float[Array, " row"]
     offset_e: Float[Array, " row"]
     watch: Int[Array, " row"]
-    count: Int[Array, " row"]
+    n_hits: Int[Array, " row"]
     hits: Float[Array, "row slot 2"]
 
 
@@ -47,7 +47,7 @@ def play(
         base_e=signal_e[:, 0],
         offset_e=chip.reset_noise_e * jax.random.normal(start_key, (n_rows,), signal_e.dtype),
         watch=jnp.zeros(n_rows, int),
-        count=jnp.zeros(n_rows, int),
+        n_hits=jnp.zeros(n_rows, int),
         hits=jnp.full((n_rows, chip.max_hits, 2), jnp.nan),
     )
 
@@ -57,7 +57,7 @@ def play(
         charge = jax.lax.dynamic_slice_in_dim(signal_e, index + 1, chip.restart_ticks, axis=1)
         charge = charge - state.base_e[:, None]
         signal, noise = _fires(keys[0], charge[:, 0] + state.offset_e, threshold_e, outlier, chip)
-        watched = (index >= state.watch) & (state.count < chip.max_hits)
+        watched = (index >= state.watch) & (state.n_hits < chip.max_hits)
         kept, adc = _digitise(keys[1], charge[:, chip.hold_ticks] + state.offset_e, threshold_e, chip, noise)
         fired = watched & (signal | noise)
         return _restart(keys[2], state, (fired, fired & kept), (index, adc, charge[:, -1]), chip), None
@@ -105,7 +105,7 @@ def _restart(
     """Record the hits that are kept, and restart the integration of the pixels that fired."""
     fired, kept = flags
     index, adc, lost_e = values
-    slot = jnp.arange(state.hits.shape[1]) == state.count[:, None]
+    slot = jnp.arange(state.hits.shape[1]) == state.n_hits[:, None]
     hit = jnp.stack([jnp.broadcast_to(index + chip.first_tick, adc.shape), adc], axis=-1)
     width = jnp.where(kept, chip.reset_noise_e, chip.discard_reset_noise_e)
     offset = (width * jax.random.normal(key, adc.shape)).astype(state.offset_e.dtype)
@@ -114,6 +114,6 @@ def _restart(
         base_e=jnp.where(fired, state.base_e + lost_e, state.base_e),
         offset_e=jnp.where(fired, offset, state.offset_e),
         watch=jnp.where(fired, watch, state.watch),
-        count=state.count + kept,
+        n_hits=state.n_hits + kept,
         hits=jnp.where((slot & kept[:, None])[..., None], hit[:, None, :], state.hits),
     )

@@ -46,8 +46,9 @@ class SelfTriggeredReadout(dist.Distribution):
         plan: from `plan_hits` for the hits whose density is asked for; `sample` needs none.
     """
 
-    arg_constraints: ClassVar = {}
-    support = constraints.independent(constraints.real, 2)
+    # NumPyro declares these otherwise than its own distributions define them
+    arg_constraints: ClassVar = {}  # pyright: ignore[reportIncompatibleVariableOverride]
+    support = constraints.independent(constraints.real, 2)  # pyright: ignore
     pytree_data_fields = ("signals", "electronics", "threshold_e", "outlier_rate", "live", "adc", "plan")
 
     def __init__(  # noqa: PLR0913 a distribution and all of its options
@@ -79,7 +80,9 @@ class SelfTriggeredReadout(dist.Distribution):
         """Probability of an outlier at a tick."""
         return self.outlier_rate * self.electronics.tick_us
 
-    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Float[Array, "*sample row slot 2"]:
+    def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, key: Array, sample_shape: tuple[int, ...] = ()
+    ) -> Float[Array, "*sample row slot 2"]:
         """Play the chip, `sample_shape` times."""
         chip = self.electronics
         first = chip.first_tick - 1
@@ -96,7 +99,9 @@ class SelfTriggeredReadout(dist.Distribution):
         drawn = jax.lax.map(draw, jax.random.split(key, size)) if sample_shape else draw(key)
         return drawn.reshape(self.shape(sample_shape))
 
-    def log_prob(self, value: Float[Array, "row slot 2"]) -> Float[Array, " row"]:
+    def log_prob(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, value: Float[Array, "row slot 2"]
+    ) -> Float[Array, " row"]:
         """Log density of hits at the firing ticks for which the plan was made; -inf for other ticks."""
         if self.plan is None:
             raise ValueError(
@@ -104,14 +109,15 @@ class SelfTriggeredReadout(dist.Distribution):
             )
         total = jnp.zeros(self.signals.n_rows)
         for group in jax.tree.map(jnp.asarray, self.plan.groups):
-            total = total.at[group.row].add(self._group_log_prob(group, value))
+            total = total.at[group.row].add(self._group_log_prob(group, value, jnp.dtype(self.plan.dtype)))
         planned = jnp.asarray(self.plan.tick)
         same = (value[..., 0] == planned) | (jnp.isnan(value[..., 0]) & jnp.isnan(planned))
         return jnp.where(self.live & same.all(axis=-1), total, jnp.where(self.live, -jnp.inf, 0.0))
 
-    def _group_log_prob(self, group: Intervals, value: Float[Array, "row slot 2"]) -> Float[Array, " interval"]:
+    def _group_log_prob(
+        self, group: Intervals, value: Float[Array, "row slot 2"], dtype: jnp.dtype
+    ) -> Float[Array, " interval"]:
         """Log density of each interval of a group, in chunks that bound the memory."""
-        dtype = jnp.dtype(self.plan.dtype)
         collected = self.signals.collected(group.request, group.origin_us, group.time_us.astype(dtype))
         n_stretches = group.stretches.start.shape[1]
         collected = collected - collected[:, -3, None]

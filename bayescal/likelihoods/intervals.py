@@ -112,7 +112,7 @@ def follow(  # noqa: PLR0913 each is a noun of its own
     below = threshold_e.astype(dtype)[:, None, None] - offset
     log_silent = log_normal_cdf(((below - charges.watched[..., None]) / chip.watch_noise_e).astype(dtype))
     log_stay = log_silent + jnp.log1p(-jnp.asarray(outlier, dtype))
-    in_stretch = stretches.ticks.astype(dtype)[..., None] * log_stay
+    in_stretch = jnp.asarray(stretches.ticks, dtype)[..., None] * log_stay
     survival = jnp.exp(_total_before(in_stretch)) + SURVIVAL_FLOOR
     discard_noise = jnp.hypot(jnp.asarray(chip.uncorrelated_noise_e, dtype), chip.discriminator_noise_e)
     lost = normal_cdf(((below - charges.digitised[..., None]) / discard_noise).astype(dtype))
