@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,7 @@ from bayescal.readers.detector import read_detector
 from bayescal.tracks import demo_tracks
 
 LENGTHS_CM = (50.0, 200.0, 500.0)
+FIT_CM = 200.0
 MODEL = load_model("charge_constants").module
 
 
@@ -90,7 +92,20 @@ def measure(length_cm: float) -> None:
         print(f"{what}: forward {times[0]:.4f} s, gradient {times[1]:.4f} s")
     print(f"first calls with compilation: {compile_value:.1f} s and {compile_gradient:.1f} s")
     print(f"gradient/forward ratio: {grad / value:.2f}")
-    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    print(f"peak memory, compiler included: {peak_gigabytes():.2f} GB")
+
+
+def measure_memory(length_cm: float) -> None:
+    """Print the memory of a process that finds its programs in JAX's cache."""
+    inputs, data = made(length_cm)
+    potential = Potential(MODEL.model, inputs, data, jax.random.key(0))
+    potential.value_and_grad(potential.unconstrain({}, np.zeros(potential.size)))
+    print(f"peak memory, gradient from the cache: {peak_gigabytes():.2f} GB")
+
+
+def peak_gigabytes() -> float:
+    """Largest resident memory of this process so far [GB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def measure_fit(length_cm: float) -> None:
@@ -114,23 +129,31 @@ def measure_fit(length_cm: float) -> None:
         print(f"{length_cm:.0f} cm: {took:.1f} s {what}, compilation included; {result.verdict}")
 
 
+QUESTIONS = {"length": measure, "memory": measure_memory, "fit": measure_fit}
+
+
 def main() -> None:
-    """Measure one length, or all in turn."""
+    """Answer one question for one length, or all in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--length", type=float, help="one length [cm]")
-    parser.add_argument("--fit", type=float, help="mode and posterior for one length [cm]")
-    arguments = parser.parse_args()
-    if arguments.length:
-        measure(arguments.length)
+    parser.add_argument("--length", type=float, help="times of a length [cm]")
+    parser.add_argument("--memory", type=float, help="memory of a length [cm] where the compiler need not run")
+    parser.add_argument("--fit", type=float, help="mode and posterior for a length [cm]")
+    asked = {name: length for name, length in vars(parser.parse_args()).items() if length is not None}
+    for name, length in asked.items():
+        QUESTIONS[name](length)
+    if asked:
         return
-    if arguments.fit:
-        measure_fit(arguments.fit)
-        return
-    load = os.getloadavg()[0]
-    print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {load:.1f}")
-    print(f"reference kernel: {reference_kernel():.3f} s")
-    for option, length in [("--length", length) for length in LENGTHS_CM] + [("--fit", 200.0)]:
-        subprocess.run([sys.executable, __file__, option, str(length)], check=True)
+    print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"reference kernel: {reference_kernel():.3f} s", flush=True)
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {
+            "JAX_COMPILATION_CACHE_DIR": cache,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        for length in LENGTHS_CM:
+            for name in ("length", "memory"):
+                subprocess.run([sys.executable, __file__, f"--{name}", str(length)], check=True, env=environment)
+    subprocess.run([sys.executable, __file__, "--fit", str(FIT_CM)], check=True)
 
 
 if __name__ == "__main__":
