@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,14 +48,22 @@ def made(length_cm: float) -> tuple[ChargeInputs, jax.Array]:
     return MODEL.prepare(inputs, data), data
 
 
-def seconds(call: Callable[[], Any], repeats: int = 7) -> tuple[float, float]:
-    """First call (with compilation) and median of the later ones [s]."""
+class Seconds(NamedTuple):
+    """Wall time of the first call (with compilation), and median wall and processor time of the later ones [s]."""
+
+    first: float
+    wall: float
+    processor: float
+
+
+def seconds(call: Callable[[], Any], repeats: int = 7) -> Seconds:
+    """Time calls."""
     times = []
     for _ in range(repeats + 1):
-        begin = time.perf_counter()
+        begin = np.array([time.perf_counter(), time.process_time()])
         jax.block_until_ready(call())
-        times.append(time.perf_counter() - begin)
-    return times[0], float(np.median(times[1:]))
+        times.append(np.array([time.perf_counter(), time.process_time()]) - begin)
+    return Seconds(times[0][0], *map(float, np.median(times[1:], axis=0)))
 
 
 def signal_sum(values: dict[str, jax.Array], inputs: ChargeInputs) -> jax.Array:
@@ -70,7 +78,7 @@ def reference_kernel() -> float:
     """Seconds of a fixed piece of work, to compare machines: exp of 16 million float32, eight times."""
     values = jnp.linspace(-1, 1, 1 << 24, dtype=jnp.float32)
     work = jax.jit(lambda x: jax.lax.fori_loop(0, 8, lambda _, y: jnp.exp(-y * y), x))
-    return seconds(lambda: work(values))[1]
+    return seconds(lambda: work(values)).wall
 
 
 def measure(length_cm: float) -> None:
@@ -81,17 +89,17 @@ def measure(length_cm: float) -> None:
     inputs, data = jax.tree.map(jnp.asarray, (inputs, data))
     values = {n: jnp.asarray(v, float) for n, v in MODEL.fixed_or_nominal(inputs).items()}
     forward, gradient = jax.jit(signal_sum), jax.jit(jax.value_and_grad(signal_sum))
-    simulator = [seconds(lambda call=call: call(values, inputs))[1] for call in (forward, gradient)]
+    simulator = [seconds(lambda call=call: call(values, inputs)).wall for call in (forward, gradient)]
     potential = Potential(MODEL.model, inputs, data, jax.random.key(0))
     x = jnp.asarray(potential.unconstrain({}, np.zeros(potential.size)))
     energy = potential.programs.value, potential.programs.value_and_grad
-    compile_value, value = seconds(lambda: energy[0](x, inputs, data))
-    compile_gradient, grad = seconds(lambda: energy[1](x, inputs, data))
-    readout = value - simulator[0], grad - simulator[1]
-    for what, times in (("simulator", simulator), ("readout", readout), ("log-density", (value, grad))):
+    value, grad = (seconds(lambda call=call: call(x, inputs, data)) for call in energy)
+    readout = value.wall - simulator[0], grad.wall - simulator[1]
+    for what, times in (("simulator", simulator), ("readout", readout), ("log-density", (value.wall, grad.wall))):
         print(f"{what}: forward {times[0]:.4f} s, gradient {times[1]:.4f} s")
-    print(f"first calls with compilation: {compile_value:.1f} s and {compile_gradient:.1f} s")
-    print(f"gradient/forward ratio: {grad / value:.2f}")
+    print(f"first calls with compilation: {value.first:.1f} s and {grad.first:.1f} s")
+    print(f"gradient/forward ratio: {grad.wall / value.wall:.2f} in wall time, ", end="")
+    print(f"{grad.processor / value.processor:.2f} in processor time")
     print(f"peak memory, compiler included: {peak_gigabytes():.2f} GB")
 
 
