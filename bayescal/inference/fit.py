@@ -15,11 +15,16 @@ from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
 from bayescal.inference import laplace, mcmc, optimise
+from bayescal.inference.blackjax_nuts import blackjax_nuts
+from bayescal.inference.hmcecs import hmcecs
+from bayescal.inference.mclmc import mclmc
 from bayescal.inference.potential import Model, Potential, Values
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
 from bayescal.inference.result import Result, assemble, laplace_group
 from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Method
+from bayescal.inference.smc import smc
+from bayescal.inference.weighing import weigh
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
 PACKAGES = ("jax", "jaxlib", "numpyro", "blackjax", "numpy", "arviz-base")
@@ -46,7 +51,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
         inputs: pytree of arrays and numbers; an argument of every compiled program, never a constant in it.
         data: the same, as the model takes it.
         key: from `jax.random.key`; the same key, device kind and settings give the same draws.
-        method: `map`, `laplace` or `nuts`; none: as the settings say.
+        method: one of `bayescal.inference.settings.Method`; none: as the settings say.
         settings: see `FitSettings`; none: its defaults.
         start: physical values to search the mode from, some or all; the rest starts at the prior's median.
         tempered: inputs of an easier problem by (inputs, stage) on the way to the mode, see `optimise.find_mode`.
@@ -108,7 +113,7 @@ def _map(key, problem, settings, progress) -> Outcome:
 
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
-    weighed = _weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
+    weighed = weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
     index = weighed.resample(draw_key, settings.draws)
     failures = _mode_failures(problem.optimum)
     if not weighed.khat < KHAT_LIMIT:
@@ -124,7 +129,7 @@ def _laplace(key, problem, settings, progress) -> Outcome:
 
 def _nuts(key, problem, settings, progress) -> Outcome:
     weigh_key, run_key = jax.random.split(key)
-    weighed = _weigh(weigh_key, problem, settings.importance_draws, progress)
+    weighed = weigh(weigh_key, problem, settings.importance_draws, progress)
     trusted = problem.optimum.converged and weighed.trusted
     spent = problem.potential.evaluations.gradients
 
@@ -151,15 +156,15 @@ def _nuts(key, problem, settings, progress) -> Outcome:
     )
 
 
-METHODS = {"map": _map, "laplace": _laplace, "nuts": _nuts}
-
-
-def _weigh(key, problem, n, progress) -> laplace.Importance:
-    spent = problem.potential.evaluations.gradients
-    progress(Progress("laplace", 0, n, spent, message=f"judging the mode's curvature by {n} log-densities"))
-    weighed = laplace.importance(key, problem.potential, problem.approximation, n)
-    progress(Progress("laplace", n, n, spent, message=f"k-hat {weighed.khat:.2f}, {weighed.ess:.0f} effective"))
-    return weighed
+METHODS = {
+    "map": _map,
+    "laplace": _laplace,
+    "nuts": _nuts,
+    "blackjax_nuts": blackjax_nuts,
+    "mclmc": mclmc,
+    "smc": smc,
+    "hmcecs": hmcecs,
+}
 
 
 def _mode_failures(optimum: optimise.Optimum) -> list[str]:

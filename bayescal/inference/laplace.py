@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +25,10 @@ DEGREES_PER_ROOT = (
 TRUSTED_SHARE = 0.25  # effective share of the draws; 0.7 where the posterior is Gaussian, 0.07 in a curved valley
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Gaussian:
-    """A normal distribution in the unconstrained space.
+    """A normal distribution in the unconstrained space; compiled programs take it as an argument.
 
     Attributes:
         mode: centre [d].
@@ -37,6 +39,29 @@ class Gaussian:
     mode: np.ndarray
     covariance: np.ndarray
     factor: np.ndarray
+
+    def colour(self, y: Any) -> Any:
+        """Unconstrained coordinates of whitened ones [..., d]."""
+        return self.mode + y @ self.factor.T
+
+    def whiten(self, x: np.ndarray) -> np.ndarray:
+        """Whitened coordinates of unconstrained ones [..., d]."""
+        return np.linalg.solve(self.factor, np.swapaxes(x - self.mode, -1, -2)).swapaxes(-1, -2)
+
+    def log_volume(self) -> float:
+        """Logarithm of the volume of a unit of whitened coordinates, log |det factor|."""
+        return float(np.linalg.slogdet(self.factor)[1])
+
+    def learnt(self, draws: np.ndarray) -> Gaussian:
+        """Centre and factor that whiten draws, given in the whitened coordinates of this one [n, d].
+
+        The draws' covariance is shrunk towards this Gaussian's, which few draws cannot replace.
+        """
+        n, d = draws.shape
+        shrinkage = (d + 2.0) / (n + d + 2.0)
+        spread = (1.0 - shrinkage) * np.atleast_2d(np.cov(draws.T)) + shrinkage * np.eye(d)
+        factor = self.factor @ np.linalg.cholesky(spread)
+        return Gaussian(self.colour(draws.mean(axis=0)), factor @ factor.T, factor)
 
 
 @dataclass(frozen=True)

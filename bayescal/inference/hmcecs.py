@@ -1,0 +1,190 @@
+"""Hamiltonian Monte Carlo with energy-conserving subsampling, for data that are too large for one gradient.
+
+(K.-D. Dang et al., JMLR 20 (2019) 100.) NumPyro's HMCECS moves along trajectories of the log-density estimated from the
+subsample of a plate, and renews a part of the subsample in between. The estimate is that of the rows' difference to
+their first-order expansion around the mode, whose sum over all rows is known (control variates). The posterior that it
+draws from is perturbed by the order of 1 / (N m^2) for m of N rows (ibid., theorem 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from numpyro.infer import HMCECS, NUTS
+from numpyro.infer.util import potential_energy
+
+from bayescal.errors import InputError
+from bayescal.inference import runs
+from bayescal.inference.kernels import block, joined, start_places
+from bayescal.inference.mcmc import FROZEN_WARMUP, LEARNING_TARGETS, LEARNING_WARMUP, Attempt, Phase
+from bayescal.inference.placement import Placement, Shares
+from bayescal.inference.problem import Outcome, Problem
+from bayescal.inference.progress import ProgressFunction
+from bayescal.inference.sampler import FIRST_STEP, Control, Trace
+from bayescal.inference.settings import FitSettings
+from bayescal.inference.subsampling import Plate, without_rows
+from bayescal.inference.whitened_model import SITE, whitened
+
+LEAST_RENEWAL = 0.1  # acceptance of new rows below which the subsample hardly changes
+RENEWAL_GRADIENTS = 2  # of a subsample that an iteration takes beside its trajectory
+
+
+class Expansion(NamedTuple):
+    """The log-likelihood of all rows around the mode, in whitened coordinates: value and slope [d]."""
+
+    value: Any
+    slope: Any
+
+
+def hmcecs(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: ProgressFunction) -> Outcome:
+    """Draws of the posterior; `lp` is the estimated log-density.
+
+    Raises:
+        InputError: the model has no subsampled plate.
+    """
+    plate = problem.potential.plate
+    if plate is None:
+        raise InputError(
+            "hmcecs needs a model that looks at a part of its data: put the observed site into `with numpyro.plate("
+            '"rows", N, subsample_size=m) as row:` and index what it observes and predicts with `row`, or use nuts'
+        )
+    samplers: list[SubsamplingSampler] = []
+
+    def setup(trusted: bool):  # noqa: FBT001 what the weights said
+        attempt = _attempt(settings, trusted=trusted)
+        samplers.append(SubsamplingSampler(problem, plate, attempt, settings))
+        return samplers[0], [attempt]
+
+    outcome = runs.draw(key, problem, setup, settings, progress)
+    renewal = samplers[0].renewal
+    outcome.facts.update(rows=plate.size, rows_a_gradient=plate.part, row_acceptance=renewal)
+    if not renewal > LEAST_RENEWAL:
+        outcome.failures.append(f"new rows are accepted at a rate of {renewal:.2f}: raise subsample_size or ecs_blocks")
+    return outcome
+
+
+def _attempt(settings: FitSettings, *, trusted: bool) -> Attempt:
+    """The mode's metric if it is trusted, else one that NumPyro learns in its warm-up; there is no second attempt."""
+    default = FROZEN_WARMUP if trusted else LEARNING_WARMUP
+    target = settings.target_accept if trusted else max(settings.target_accept, LEARNING_TARGETS[0])
+    return Attempt(
+        [Phase(default if settings.warmup is None else settings.warmup, learn=not trusted)], target, last=True
+    )
+
+
+class SubsamplingSampler:
+    """Blocks of iterations of NumPyro's HMCECS.
+
+    Attributes:
+        whitening: x = mode + factor y.
+        renewal: mean acceptance of new rows in the last block.
+    """
+
+    def __init__(self, problem: Problem, plate: Plate, attempt: Attempt, settings: FitSettings) -> None:
+        self.potential, self.whitening, self.settings = problem.potential, problem.approximation, settings
+        self._plate, self._attempt = plate, attempt
+        self._part_gradients, self.renewal = 0, float("nan")
+        expansion = _expansion(problem, plate)
+        arguments = (self.whitening, expansion, self.potential.inputs, self.potential.data)
+        self._placement = Placement(settings, arguments)
+        self._begin, self._move = jax.jit(self._begin_share), jax.jit(self._move_share)
+
+    @property
+    def gradients(self) -> int:
+        """Spent so far in all chains, counted as gradients over all rows."""
+        return round(self._part_gradients * self._plate.part / self._plate.size)
+
+    def start(self, key: PRNGKeyArray) -> Shares:
+        """Over-dispersed chains around the mode, each with its own rows."""
+        place_key, chain_key = jax.random.split(key)
+        places = start_places(place_key, self.potential, self.whitening, self.settings.chains)
+        shares = self._placement.split((places, jax.random.split(chain_key, self.settings.chains)))
+        return self._placement.run(self._begin, shares, ())
+
+    def run(self, chains: Shares, control: Control) -> tuple[Shares, Trace]:
+        """Run at most `settings.block` iterations of every chain; NumPyro knows which of them warm up."""
+        done = self._placement.run(self._move, chains, np.asarray(control.iterations))
+        trace = joined([kept for _, (kept, _) in done.values()], int(control.iterations))
+        self.renewal = float(np.mean([rate[:, : control.iterations] for _, (_, rate) in done.values()]))
+        self._part_gradients += int(trace.n_steps.sum()) + RENEWAL_GRADIENTS * trace.n_steps.size
+        return {first: share for first, (share, _) in done.items()}, trace
+
+    def learn(self, chains: Shares, phase: Phase, draws: np.ndarray) -> Shares:
+        """Nothing: NumPyro's warm-up has learnt step size and metric."""
+        del phase, draws
+        return chains
+
+    def _bound(self, key: PRNGKeyArray, y: Array, arguments: tuple[Any, ...]) -> tuple[HMCECS, Any]:
+        """NumPyro's kernel, bound to the arguments of the program that is being compiled, and its state at y."""
+        whitening, expansion, *model_arguments = arguments
+        phase = self._attempt.phases[0]
+        inner = NUTS(
+            whitened(self.potential.model, whitening, self.potential.unravel),
+            step_size=FIRST_STEP * self.potential.size**-0.25,
+            dense_mass=phase.learn,
+            adapt_mass_matrix=phase.learn,
+            target_accept_prob=self._attempt.target_accept,
+            max_tree_depth=self.settings.max_tree_depth,
+        )
+        kernel = HMCECS(inner, num_blocks=self.settings.ecs_blocks, proxy=_proxy(expansion))
+        return kernel, kernel.init(key, phase.iterations, {SITE: y}, tuple(model_arguments), None)
+
+    def _begin_share(self, share: Any, steering: Any, arguments: tuple[Any, ...]) -> Any:
+        del steering
+        return self._placement.over_chains(lambda place: self._bound(place[1], place[0], arguments)[1])(share)
+
+    def _move_share(self, share: Any, iterations: Array, arguments: tuple[Any, ...]) -> Any:
+        def move(state: Any) -> Any:
+            kernel, _ = self._bound(state.rng_key, state.z[SITE], arguments)
+
+            def step(state: Any) -> Any:
+                state = kernel.sample(state, tuple(arguments[2:]), None)
+                return state, (_kept(state), state.accept_prob)
+
+            return block(step, state, iterations, self.settings.block)
+
+        return self._placement.over_chains(move)(share)
+
+
+def _expansion(problem: Problem, plate: Plate) -> Expansion:
+    """Value and slope at the mode: those of the potential, less those of what does not depend on the rows."""
+    potential, optimum = problem.potential, problem.optimum
+    rest = without_rows(potential.model, plate)
+    arguments = (potential.inputs, potential.data)
+    value, gradient = jax.jit(
+        jax.value_and_grad(lambda x, arguments: potential_energy(rest, arguments, {}, potential.unravel(x)))
+    )(jnp.asarray(optimum.x), arguments)
+    return Expansion(value - optimum.value, problem.approximation.factor.T @ (gradient - optimum.gradient))
+
+
+def _proxy(expansion: Expansion) -> Any:
+    """NumPyro's first-order control variates, whose sum over all rows is given instead of computed at once."""
+    taylor = HMCECS.taylor_proxy({SITE: jnp.zeros_like(expansion.slope)}, degree=1)
+
+    def construct(*arguments: Any, **options: Any) -> tuple[Any, Any, Any]:
+        proxy, initial, update = taylor(*arguments, **options)
+
+        def with_known_sum(parameters: Any, plates: Any, state: Any) -> tuple[Any, Any]:
+            _, of_rows = proxy(parameters, plates, state)
+            return {name: expansion.value + expansion.slope @ parameters[SITE] for name in plates}, of_rows
+
+        return with_known_sum, initial, update
+
+    return construct
+
+
+def _kept(state: Any) -> Trace:
+    inner = state.hmc_state
+    return Trace(
+        y=inner.z[SITE],
+        potential=inner.potential_energy,
+        energy=inner.energy,
+        acceptance_rate=inner.accept_prob,
+        n_steps=inner.num_steps,
+        step_size=inner.adapt_state.step_size,
+        diverging=inner.diverging,
+    )
