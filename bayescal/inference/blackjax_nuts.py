@@ -12,6 +12,7 @@ from bayescal.inference.kernels import Kernel, KernelSampler
 from bayescal.inference.mcmc import plan
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import ProgressFunction
+from bayescal.inference.sampler import FIRST_STEP
 from bayescal.inference.settings import FitSettings
 
 CUT_SHARE = 0.05  # of the trajectories may end at the largest tree before that counts as a fault
@@ -42,4 +43,4 @@ def kernel(max_tree_depth: int) -> Kernel:
     def step(key, state, log_density, step_size):
         return move(key, state, log_density, step_size, jnp.ones_like(state.position), max_tree_depth)
 
-    return Kernel(start, step, gradients=1)
+    return Kernel(start, step, gradients=1, first_step=lambda d: FIRST_STEP * d**-0.25)

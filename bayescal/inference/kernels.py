@@ -19,7 +19,7 @@ from bayescal.inference.laplace import Gaussian
 from bayescal.inference.mcmc import Phase
 from bayescal.inference.placement import Placement, Shares
 from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import FIRST_STEP, OVERDISPERSION, START_TRIES, Control, Trace
+from bayescal.inference.sampler import OVERDISPERSION, START_TRIES, Control, Trace
 from bayescal.inference.settings import FitSettings
 
 SHRINKAGE_POINT = 0.2  # BlackJAX averages towards ten times the step it starts from; ours is near the best: twice it
@@ -34,11 +34,13 @@ class Kernel(NamedTuple):
         start: (y, log-density, key) -> state, which has `position` and `logdensity`.
         step: (key, state, log-density, step size) -> (state, BlackJAX's info).
         gradients: of the log-density in one step of its integrator.
+        first_step: a first guess of the step size, for a standard normal in d dimensions.
     """
 
     start: Callable[[Array, LogDensity, PRNGKeyArray], Any]
     step: Callable[[PRNGKeyArray, Any, LogDensity, Array], tuple[Any, Any]]
     gradients: int
+    first_step: Callable[[int], float]
 
 
 class Chain(NamedTuple):
@@ -69,7 +71,7 @@ class KernelSampler:
         place_key, chain_key = jax.random.split(key)
         places = start_places(place_key, self.potential, self.whitening, self.settings.chains)
         shares = self._placement.split((places, jax.random.split(chain_key, self.settings.chains)))
-        return self._begin_at(shares, FIRST_STEP * self.potential.size**-0.25)
+        return self._begin_at(shares, self.kernel.first_step(self.potential.size))
 
     def _begin_at(self, shares: Shares, step_size: float) -> Shares:
         self.gradients += self.settings.chains

@@ -42,7 +42,7 @@ class Gaussian:
 
     def colour(self, y: Any) -> Any:
         """Unconstrained coordinates of whitened ones [..., d]."""
-        return self.mode + y @ self.factor.T
+        return self.mode + (self.factor @ y[..., None])[..., 0]
 
     def whiten(self, x: np.ndarray) -> np.ndarray:
         """Whitened coordinates of unconstrained ones [..., d]."""

@@ -23,6 +23,8 @@ from bayescal.inference.progress import ProgressFunction
 from bayescal.inference.settings import FitSettings
 
 MEAN_STEPS = 2.0  # of a trajectory: what BlackJAX's own tuning settles at, whatever the posterior
+LEAST_TARGET = 0.9  # acceptance: effective draws a gradient fall by a third at 0.85 (normal, 6 to 200 dimensions)
+FIRST_STEP = 2.0  # times d^(1/4): velocities have length one here, and McLachlan's steps are longer than leapfrog's
 GRADIENTS_PER_STEP = 2  # of McLachlan's integrator
 
 
@@ -35,9 +37,11 @@ def mclmc(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: 
     if problem.potential.size < 2:
         raise InputError("mclmc needs two parameters or more, the model has one: use nuts")
 
+    careful = settings.model_copy(update={"target_accept": max(settings.target_accept, LEAST_TARGET)})
+
     def setup(trusted: bool):  # noqa: FBT001 what the weights said
-        sampler = KernelSampler(problem.potential, kernel(), problem.approximation, settings)
-        return sampler, plan(settings, trusted=trusted)
+        sampler = KernelSampler(problem.potential, kernel(), problem.approximation, careful)
+        return sampler, plan(careful, trusted=trusted)
 
     outcome = runs.draw(key, problem, setup, settings, progress)
     stats = {name: value for name, value in outcome.stats.items() if name != "energy"}  # the kinetic part is not told
@@ -54,4 +58,4 @@ def kernel() -> Kernel:
             key, state, log_density, step_size, inverse_mass_matrix=metric, integration_steps_params=(MEAN_STEPS,)
         )
 
-    return Kernel(dynamic.init, step, GRADIENTS_PER_STEP)
+    return Kernel(dynamic.init, step, GRADIENTS_PER_STEP, lambda d: FIRST_STEP * d**0.25)

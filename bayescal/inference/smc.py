@@ -39,9 +39,10 @@ BROAD = (
 WIDE = 3.0  # width of that Gaussian, in widths of the mode
 TARGET_ACCEPTANCE = 0.8  # of the moves; the step size follows it from stage to stage
 LEAST_ACCEPTANCE = 0.3  # of the last moves, below which the particles have not spread
-QUARTER_PERIOD = (
-    np.pi / 2.0
-)  # length of a trajectory that forgets where it began, for a normal distribution of width one
+LONGEST = (
+    np.pi
+)  # of trajectories whose lengths vary: equal ones of half a period mirror a particle without spreading it
+CORRELATIONS = 25.0  # particles a dimension from which on their correlations count, see `_covariance`
 MEMORY_BYTES = 1e9  # of the particles that move at the same time
 MAX_STAGES = 1000
 NO_DENSITY = -1e30  # log-density of a point outside the support, finite so that differences of it are numbers
@@ -64,9 +65,13 @@ class Base(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What is known after a stage: temperature t, step size, mean acceptance, gain in log-evidence."""
+    """What is known after a stage.
+
+    Temperature t, leapfrog steps of all moves, step size for the next stage, mean acceptance, gain in log-evidence.
+    """
 
     temperature: Any
+    n_steps: Any
     step_size: Any
     acceptance: Any
     log_evidence: Any
@@ -109,8 +114,6 @@ class Tempering:
     def __init__(self, problem: Problem, settings: FitSettings) -> None:
         self.problem, self.settings = problem, settings
         self.potential: Potential = problem.potential
-        self.first_step = FIRST_STEP * self.potential.size**-0.25
-        self.leaps = int(np.ceil(QUARTER_PERIOD / self.first_step))
         self.batch = min(settings.particles, settings.smc_batch or self._particles_at_once())
         self._stage = jax.jit(self._move, static_argnums=0)
         self._energies = jax.jit(self._map_energy)
@@ -161,14 +164,14 @@ class Tempering:
         """From the base to the posterior; the last stage resamples and moves at its temperature."""
         uniform = jnp.full(len(particles), 1.0 / len(particles))
         state = TemperedSMCState(jnp.asarray(particles), uniform, jnp.asarray(0.0))
-        step_size, stages = jnp.asarray(self.first_step), []
+        step_size, stages = jnp.asarray(FIRST_STEP * self.potential.size**-0.25), []
         arguments = (self.problem.approximation, self.potential.inputs, self.potential.data)
         for one in jax.random.split(key, MAX_STAGES):
             last = bool(state.tempering_param >= 1.0)
             state, stage = jax.block_until_ready(self._stage(base.name, one, state, step_size, *arguments))
             step_size = stage.step_size
             stages.append(Stage(*map(float, stage)))
-            self.potential.evaluations.gradients += len(particles) * (1 + self.settings.smc_moves * self.leaps)
+            self.potential.evaluations.gradients += len(particles) + int(stage.n_steps)
             self.potential.evaluations.values += 2 * len(particles)
             watch(len(stages), stages[-1])
             if last or not np.isfinite(stages[-1].temperature):
@@ -184,19 +187,21 @@ class Tempering:
         kernel = adaptive_tempered.build_kernel(
             log_base,
             log_likelihood,
-            partial(blackjax.hmc.build_kernel(), num_integration_steps=self.leaps),
+            _trajectory,
             blackjax.hmc.init,
             resampling.systematic,
             target_ess=self.settings.smc_ess,
             batch_size=self.batch,
         )
-        metric: Any = {"inverse_mass_matrix": _covariance(state), "step_size": step_size}
-        state, info = kernel(key, state, self.settings.smc_moves, extend_params(metric))
+        longest = jnp.ceil(LONGEST / step_size).astype(int)
+        move: Any = {"step_size": step_size, "inverse_mass_matrix": _covariance(state), "longest": longest}
+        state, info = kernel(key, state, self.settings.smc_moves, extend_params(move))
+        n_steps = info.update_info.num_integration_steps.sum()
         acceptance = info.update_info.acceptance_rate.mean()
         step_size = update_scale_from_acceptance_rate(step_size[None], acceptance[None], TARGET_ACCEPTANCE)[0]
         temperature = jnp.where(state.tempering_param > 1.0 - 1e-12, 1.0, state.tempering_param)
         state = state._replace(tempering_param=temperature)
-        return state, Stage(temperature, step_size, acceptance, info.log_likelihood_increment)
+        return state, Stage(temperature, n_steps, step_size, acceptance, info.log_likelihood_increment)
 
     def _densities(self, base: str, whitening: Gaussian, inputs: Any, data: Any) -> tuple[LogDensity, LogDensity]:
         """Log-densities, in whitened coordinates, of the base and of the posterior relative to it."""
@@ -219,12 +224,25 @@ class Tempering:
         return lambda y: -0.5 * jnp.sum((y / WIDE) ** 2) - norm
 
 
+def _trajectory(
+    key: PRNGKeyArray, state: Any, log_density: LogDensity, step_size: Array, inverse_mass_matrix: Array, longest: Array
+) -> tuple[Any, Any]:
+    """A Hamiltonian move of at most so many steps, their number drawn anew for each."""
+    length_key, move_key = jax.random.split(key)
+    n_steps = jax.random.randint(length_key, (), 1, longest + 1)
+    return blackjax.hmc.build_kernel()(move_key, state, log_density, step_size, inverse_mass_matrix, n_steps)
+
+
 def _covariance(state: TemperedSMCState) -> Array:
-    """Weighted covariance of the particles, its correlations shrunk where the particles are few [d, d]."""
+    """Weighted covariance of the particles, its correlations shrunk where the particles are few [d, d].
+
+    Every particle has a share in its own metric, so that its moves are not quite those of the posterior: with full
+    correlations widths come out too small by d / n (2.3 % at d = 100, n = 4000); shrunk so, by 1 % at most.
+    """
     particles: Any = state.particles
     n, d = particles.shape
     raw = jnp.atleast_2d(jnp.cov(particles, rowvar=False, aweights=state.weights))
-    shrinkage = (d + 2.0) / (n + d + 2.0)
+    shrinkage = min(1.0, CORRELATIONS * d / n)
     return (1.0 - shrinkage) * raw + shrinkage * jnp.diag(jnp.diag(raw))
 
 

@@ -32,16 +32,18 @@ class Plate(NamedTuple):
 
 
 class rows(Messenger):
-    """Runs a model with these rows of a plate as its subsample."""
+    """Runs a model with these rows of a plate as its subsample; none: with all of them."""
 
-    def __init__(self, model: Model, plate: str, index: Array) -> None:
+    def __init__(self, model: Model, plate: str, index: Array | None = None) -> None:
         self.plate, self.index = plate, index
         super().__init__(model)
 
     def process_message(self, msg: Any) -> None:
         """Hand the plate its indices; it scales the log-density by their number."""
         if msg["type"] == "plate" and msg["name"] == self.plate:
-            msg["args"], msg["value"] = (msg["args"][0], self.index.shape[0]), self.index
+            size = msg["args"][0]
+            index = jnp.arange(size) if self.index is None else self.index
+            msg["args"], msg["value"] = (size, index.shape[0]), index
 
 
 def find_plate(model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> Plate | None:
@@ -78,7 +80,7 @@ def find_plate(model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> Plate
 
 def every_row(model: Model, plate: Plate | None) -> Model:
     """The model with all rows of its plate at once."""
-    return model if plate is None else rows(model, plate.name, jnp.arange(plate.size))
+    return model if plate is None else rows(model, plate.name)
 
 
 def summed(energy: Callable[[Model], Any], model: Model, plate: Plate | None) -> Any:
