@@ -8,6 +8,7 @@ draws from is perturbed by the order of 1 / (N m^2) for m of N rows (ibid., theo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -64,7 +65,8 @@ def hmcecs(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress:
     outcome.facts.update(rows=plate.size, rows_a_gradient=plate.part, row_acceptance=renewal)
     if not renewal > LEAST_RENEWAL:
         outcome.failures.append(f"new rows are accepted at a rate of {renewal:.2f}: raise subsample_size or ecs_blocks")
-    return outcome
+    rows = f"{plate.part} of {plate.size} rows a gradient, new ones accepted at a rate of {renewal:.2f}"
+    return replace(outcome, success=f"{outcome.success}; {rows}")
 
 
 def _attempt(settings: FitSettings, *, trusted: bool) -> Attempt:

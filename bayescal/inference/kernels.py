@@ -113,8 +113,7 @@ class KernelSampler:
         def begin(place: tuple[Array, PRNGKeyArray]) -> Chain:
             state_key, chain_key = jax.random.split(place[1])
             state = self.kernel.start(place[0], log_density, state_key)
-            averaging = jax.tree.map(jnp.asarray, initial(SHRINKAGE_POINT * step_size))
-            return Chain(state, chain_key, step_size, averaging)
+            return _strongly_typed(Chain(state, chain_key, step_size, initial(SHRINKAGE_POINT * step_size)))
 
         return self._placement.over_chains(begin)(share)
 
@@ -147,6 +146,11 @@ class KernelSampler:
             diverging=info.is_divergent,
         )
         return Chain(state, key, step_size, averaging), kept
+
+
+def _strongly_typed(tree: Any) -> Any:
+    """The tree as a block returns it: a state of other types would have the block compiled a second time."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), tree)
 
 
 def start_places(key: PRNGKeyArray, potential: Potential, whitening: Gaussian, chains: int) -> np.ndarray:
