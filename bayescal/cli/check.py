@@ -17,7 +17,8 @@ from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
 
 GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems on the way
-STEPS_OF_TRAJECTORY = 5.0  # leapfrog steps a draw, whitened at the mode
+GRADIENTS_OF_DRAW = {"nuts": 5.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
+STAGES, GRADIENTS_OF_MOVE = 10, 4.0  # of smc from a Gaussian around the mode
 WARMUP = 50
 REPEATS = 5
 
@@ -56,7 +57,7 @@ def fit_rows(potential: Potential, settings: FitSettings, device: str) -> Iterat
     program = gradient.lower(*arguments).compile()
     compile_time = time.monotonic() - start
     seconds = seconds_a_call(program, arguments)
-    gradients = expected_gradients(settings, potential.size)
+    gradients = expected_gradients(settings, potential)
     yield "device", device
     yield "free parameters", str(potential.size)
     yield "compile time of the gradient", duration(compile_time)
@@ -88,17 +89,21 @@ def working_bytes(program: Any) -> float:
     return float("nan") if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
 
 
-def expected_gradients(settings: FitSettings, size: int) -> float:
+def expected_gradients(settings: FitSettings, potential: Potential) -> float:
     """Rough number of gradients a method takes; importance weights cost half a gradient each."""
-    gradients = GRADIENTS_OF_MODE + 2 * size
-    if settings.method != "map":
+    gradients = GRADIENTS_OF_MODE + 2 * potential.size
+    if settings.method not in ("map", "smc"):
         gradients += settings.importance_draws / 2
-    if settings.method == "nuts":
+    if settings.method == "smc":
+        gradients += settings.chains * settings.particles * STAGES * (1 + settings.smc_moves * GRADIENTS_OF_MOVE)
+    if settings.method in GRADIENTS_OF_DRAW:
         warmup = WARMUP if settings.warmup is None else settings.warmup
-        gradients += settings.chains * (warmup + settings.draws) * STEPS_OF_TRAJECTORY
+        drawn = settings.chains * (warmup + settings.draws) * GRADIENTS_OF_DRAW[settings.method]
+        plate = potential.plate
+        gradients += drawn * plate.part / plate.size if plate and settings.method == "hmcecs" else drawn
     return gradients
 
 
 def parallel_chains(settings: FitSettings) -> int:
     """Chains that run at the same time."""
-    return min(settings.chains, jax.device_count()) if settings.method == "nuts" else 1
+    return min(settings.chains, jax.device_count()) if settings.method in GRADIENTS_OF_DRAW else 1

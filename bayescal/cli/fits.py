@@ -16,14 +16,20 @@ if TYPE_CHECKING:
     from bayescal.study import Study
 
 
+METHODS = "nuts|blackjax_nuts|mclmc|smc|hmcecs|laplace|map"
+
+
 def fit(
     study: StudyFile,
-    method: Annotated[str | None, typer.Option(metavar="nuts|laplace|map", help="Instead of the study's.")] = None,
+    method: Annotated[str | None, typer.Option(metavar=METHODS, help="Instead of the study's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Result to write (NetCDF), instead of the study's.")] = None,
     seed: Seed = None,
     device: Device = None,
 ) -> None:
     """Fit a study: the posterior (nuts), the mode with its curvature (laplace), or the mode alone (map).
+
+    Further samplers of the posterior: blackjax_nuts, mclmc (microcanonical), smc (tempered particles, for several
+    modes), hmcecs (subsampling, for models with a plate that has a subsample_size).
 
     Needs: the study's inputs and its data. Writes: the result as NetCDF in ArviZ's layout, with everything needed to
     run it again. Prints a table of the parameters. Exit code 3: the fit did not converge; the result is written, too.

@@ -1,4 +1,4 @@
-"""Any NumPyro model(inputs, data) to a posterior: mode, Laplace approximation, NUTS. Knows nothing of detectors."""
+"""Any NumPyro model(inputs, data) to a posterior: mode, Laplace approximation, samplers. Knows nothing of detectors."""
 
 from bayescal.inference.fit import fit as fit
 from bayescal.inference.progress import Progress as Progress

@@ -39,7 +39,7 @@ class Result:
 
     @property
     def method(self) -> str:
-        """`map`, `laplace` or `nuts`."""
+        """One of `bayescal.inference.settings.Method`."""
         return str(self.data.attrs["method"])
 
     @property

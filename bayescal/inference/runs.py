@@ -91,7 +91,7 @@ def draw(
     return Outcome(
         run.draws,
         {"lp": -trace.potential, **stats},
-        run.failures(settings) + _unsettled(acceptance, attempts[run.attempts - 1].target_accept),
+        run.failures(settings) + unsettled(acceptance, attempts[run.attempts - 1].target_accept),
         f"R-hat below 1.01, bulk and tail ESS above {settings.required_ess:.0f}, no divergence, "
         f"acceptance {acceptance:.2f}",
         facts,
@@ -144,7 +144,8 @@ def _draw(sampler: Sampler, chains: Shares, attempt: Attempt, watch: Watch) -> t
     return chains, record, False
 
 
-def _unsettled(acceptance: float, target: float) -> list[str]:
+def unsettled(acceptance: float, target: float) -> list[str]:
+    """What to say of draws that were accepted far less often than the warm-up asked for; empty if they were not."""
     if acceptance > UNSETTLED * target:
         return []
     return [f"the acceptance is {acceptance:.2f} where the warm-up asked for {target:.2f}: lengthen it"]

@@ -132,7 +132,9 @@ def check(result: Any, known: Known) -> None:
     found = draws.std(axis=(0, 1), ddof=1)
     excess = np.abs(found - sd) - np.maximum(SD_TOLERANCE * sd, limit * error_sd)
     worst = int(excess.argmax())
-    assert excess[worst] < 0.0, f"component {worst}: sd {found[worst]:.4g} +- {error_sd[worst]:.2g}, known {sd[worst]:.4g}"
+    assert excess[worst] < 0.0, (
+        f"component {worst}: sd {found[worst]:.4g} +- {error_sd[worst]:.2g}, known {sd[worst]:.4g}"
+    )
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

@@ -45,9 +45,7 @@ def test_rows_that_are_not_normal(key):
             numpyro.sample("y", dist.Bernoulli(logits=inputs[row] @ weight), obs=None if data is None else data[row])
 
     settings = FitSettings(draws=500)
-    found, reference = (
-        fit(model, x, y, key=key, method=method, settings=settings) for method in ("hmcecs", "nuts")
-    )
+    found, reference = (fit(model, x, y, key=key, method=method, settings=settings) for method in ("hmcecs", "nuts"))
     assert found.converged, found.verdict
     assert 0.5 < found.attrs["row_acceptance"] < 1.0
     for index in range(2):

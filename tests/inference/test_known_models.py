@@ -43,5 +43,5 @@ def test_check_finds_a_shift_and_a_width(known_models, key):
     with pytest.raises(AssertionError, match="standard errors from"):
         known_models.check(result, shifted)
     wider = known._replace(sd={"mean": 1.2 * known.sd["mean"]})
-    with pytest.raises(AssertionError, match="sd .* known"):
+    with pytest.raises(AssertionError, match=r"sd .* known"):
         known_models.check(result, wider)
