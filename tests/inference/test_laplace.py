@@ -5,7 +5,14 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bayescal.inference.laplace import Importance, gaussian, importance, physical_moments, unconstrained_moments
+from bayescal.inference.laplace import (
+    Gaussian,
+    Importance,
+    gaussian,
+    importance,
+    physical_moments,
+    unconstrained_moments,
+)
 from bayescal.inference.optimise import minimise, prior_scale
 from bayescal.inference.potential import Potential
 
@@ -74,3 +81,26 @@ def test_moments_through_a_transform(key):
     potential, approximation = approximate((model, 0.01, 1.0), key)
     np.testing.assert_allclose(physical_moments(potential, approximation).covariance, [[1e-4]], rtol=1e-3)
     np.testing.assert_allclose(unconstrained_moments(potential, approximation).covariance, [[4e-4]], rtol=1e-3)
+
+
+def test_whitened_coordinates_and_back(key):
+    factor = np.array([[2.0, 0.0], [-1.0, 0.5]])
+    around = Gaussian(np.array([3.0, -4.0]), factor @ factor.T, factor)
+    y = np.asarray(jax.random.normal(key, (5, 3, 2)))
+    x = around.colour(y)
+    np.testing.assert_allclose(x[1, 2], around.mode + factor @ y[1, 2])
+    np.testing.assert_allclose(around.whiten(x), y, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(Gaussian.colour)(around, y), x)
+    np.testing.assert_allclose(around.log_volume(), 0.0, atol=1e-12)
+
+
+def test_learnt_coordinates_whiten_the_draws(key):
+    """Ten thousand draws: a shrinkage of 4e-4 of a variance of one, which is 1 % of the smaller of theirs, 0.04."""
+    factor = np.array([[2.0, 0.0], [-1.0, 0.5]])
+    around = Gaussian(np.array([3.0, -4.0]), factor @ factor.T, factor)
+    draws = np.asarray(jax.random.normal(key, (10_000, 2))) @ np.array([[3.0, 1.0], [0.0, 0.2]]) + 1.0
+    fresh = around.learnt(draws)
+    again = fresh.whiten(around.colour(draws))
+    np.testing.assert_allclose(again.mean(axis=0), 0.0, atol=1e-10)
+    np.testing.assert_allclose(np.cov(again.T), np.eye(2), atol=0.015)
+    np.testing.assert_allclose(fresh.covariance, fresh.factor @ fresh.factor.T)

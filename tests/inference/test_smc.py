@@ -50,7 +50,7 @@ def two_peaks(inputs, data=None):
 
 
 def test_two_peaks_keep_their_weights(key):
-    result = fit(two_peaks, 0.3, None, key=key, settings=FitSettings(method="smc", particles=1000))
+    result = fit(two_peaks, 0.3, None, key=key, settings=FitSettings(method="smc", smc_batch=200))
     assert result.attrs["base"] == "prior"
     left = (result.data["posterior"]["x"].values < 0.0).all(axis=-1).mean(axis=1)
     error = left.std(ddof=1) / np.sqrt(len(left))
@@ -65,8 +65,7 @@ def test_interrupt_keeps_finished_runs(known_models):
         if progress.stage == "run 3 of 4":
             raise KeyboardInterrupt
 
-    settings = FitSettings(method="smc", particles=50, smc_batch=20)
-    result = fit(*known_models.gaussian().case, key=jax.random.key(1), settings=settings, progress=interrupt)
+    result = fit(*known_models.gaussian().case, key=jax.random.key(1), method="smc", progress=interrupt)
     assert result.data["posterior"].sizes["chain"] == 2
     assert not result.converged
     assert result.verdict.startswith("It was interrupted")

@@ -14,7 +14,7 @@ def test_a_normal_posterior_is_trusted_and_progress_is_told(gaussian_case, key):
     prior = potential.sample_prior(key, 100)
     optimum = minimise(potential, np.zeros(10), prior_scale(prior), 500)
     lines = []
-    weighed = weigh(key, Problem(potential, prior, optimum, gaussian(optimum)), 100, lines.append)
+    weighed = weigh(key, Problem(potential, prior, optimum, gaussian(optimum)), 200, lines.append)
     assert weighed.trusted
-    assert len(weighed.weights) == 100
-    assert [(line.stage, line.done, line.total) for line in lines] == [("laplace", 0, 100), ("laplace", 100, 100)]
+    assert len(weighed.weights) == 200
+    assert [(line.stage, line.done, line.total) for line in lines] == [("laplace", 0, 200), ("laplace", 200, 200)]
