@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bayescal.inference import Result
     from bayescal.study import Study
 
-
 METHODS = "nuts|blackjax_nuts|mclmc|smc|hmcecs|laplace|map"
 
 

@@ -3,7 +3,8 @@
 (K.-D. Dang et al., JMLR 20 (2019) 100.) NumPyro's HMCECS moves along trajectories of the log-density estimated from the
 subsample of a plate, and renews a part of the subsample in between. The estimate is that of the rows' difference to
 their first-order expansion around the mode, whose sum over all rows is known (control variates). The posterior that it
-draws from is perturbed by the order of 1 / (N m^2) for m of N rows (ibid., theorem 1).
+draws from is perturbed by the order of 1 / (N m^2) for m of N rows (M. Quiroz et al., J. Am. Stat. Assoc. 114 (2019)
+831).
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def hmcecs(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress:
         return samplers[0], [attempt]
 
     outcome = runs.draw(key, problem, setup, settings, progress)
-    renewal = samplers[0].renewal
+    renewal = float(np.mean(samplers[0].renewals))
     outcome.facts.update(rows=plate.size, rows_a_gradient=plate.part, row_acceptance=renewal)
     if not renewal > LEAST_RENEWAL:
         outcome.failures.append(f"new rows are accepted at a rate of {renewal:.2f}: raise subsample_size or ecs_blocks")
@@ -83,13 +84,14 @@ class SubsamplingSampler:
 
     Attributes:
         whitening: x = mode + factor y.
-        renewal: mean acceptance of new rows in the last block.
+        renewals: mean acceptance of new rows in each block.
     """
 
     def __init__(self, problem: Problem, plate: Plate, attempt: Attempt, settings: FitSettings) -> None:
         self.potential, self.whitening, self.settings = problem.potential, problem.approximation, settings
         self._plate, self._attempt = plate, attempt
-        self._part_gradients, self.renewal = 0, float("nan")
+        self._part_gradients = 0
+        self.renewals: list[float] = []
         expansion = _expansion(problem, plate)
         arguments = (self.whitening, expansion, self.potential.inputs, self.potential.data)
         self._placement = Placement(settings, arguments)
@@ -111,7 +113,7 @@ class SubsamplingSampler:
         """Run at most `settings.block` iterations of every chain; NumPyro knows which of them warm up."""
         done = self._placement.run(self._move, chains, np.asarray(control.iterations))
         trace = joined([kept for _, (kept, _) in done.values()], int(control.iterations))
-        self.renewal = float(np.mean([rate[:, : control.iterations] for _, (_, rate) in done.values()]))
+        self.renewals.append(float(np.mean([rate[:, : control.iterations] for _, (_, rate) in done.values()])))
         self._part_gradients += int(trace.n_steps.sum()) + RENEWAL_GRADIENTS * trace.n_steps.size
         return {first: share for first, (share, _) in done.items()}, trace
 

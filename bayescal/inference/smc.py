@@ -281,7 +281,7 @@ def _failures(stages: list[list[Stage]]) -> list[str]:
     found = ["one run alone cannot tell whether the particles are enough"] if len(stages) < 2 else []
     last = [of_run[-1] for of_run in stages]
     if not all(stage.temperature == 1.0 for stage in last):
-        found.append(f"a run did not reach the posterior in {MAX_STAGES} stages: raise particles")
+        found.append("a run did not reach the posterior: raise particles")
     worst = min(stage.acceptance for stage in last)
     if not worst > LEAST_ACCEPTANCE:
         found.append(f"the last moves were accepted at a rate of {worst:.2f}: raise smc_moves or particles")
