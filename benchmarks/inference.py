@@ -1,7 +1,7 @@
 """What inference costs, in gradients of the log-density.
 
     python benchmarks/inference.py gradients                sharp posterior of six parameters, every method
-    python benchmarks/inference.py gradients --charge 20    the charge calibration on so much made track [cm]
+    python benchmarks/inference.py gradients --charge 50    the charge calibration on so much made track [cm]
     python benchmarks/inference.py gradients --method smc   one method
 
 All methods are held to the same rule: bulk and tail effective sample size of the worst parameter above 400 and R-hat
@@ -37,7 +37,7 @@ from bayescal.tracks import demo_tracks
 WANTED = 400.0  # effective samples of the worst parameter
 WIDTHS = np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0])  # of the sharp posterior, in units of its uniform priors
 CENTRE = np.array([0.3, 0.6, 0.5, 0.4, 0.7, 0.5])
-CHAINS, WARMUP, BLOCK = 4, 500, 50  # of NumPyro's own run
+CHAINS, WARMUP, BLOCK = 4, 500, 10  # of NumPyro's own run
 TIMES_NUTS, TIMES_LAPLACE = 5.0, 20.0  # how much cheaper than NumPyro's own run ours must be where k-hat is below 0.7
 KHAT_LIMIT = 0.7
 METHODS = ("laplace", "nuts", "blackjax_nuts", "mclmc", "smc")
@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     questions = parser.add_subparsers(required=True, metavar="QUESTION")
     question = questions.add_parser("gradients", help="gradients to 400 effective samples of the worst parameter")
-    question.add_argument("--charge", type=float, metavar="CM", help="charge calibration on so much track")
+    question.add_argument("--charge", type=float, metavar="CM", help="charge calibration on so much track, from 50")
     question.add_argument("--method", help="only this one")
     question.add_argument("--most", type=int, default=1_000_000, help="gradients after which NumPyro's run gives up")
     question.set_defaults(answer=gradients)
