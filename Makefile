@@ -12,7 +12,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/pytest -m "not validate"
 
-# A part of the work: make validate SHARD=1/4
+# A part of the work: make validate SHARD=1/4; its replicas are kept in validation-output
 validate: $(STAMP)
 	$(VENV)/bin/pytest -m validate tests/statistical --shard $(SHARD)
 
@@ -31,5 +31,5 @@ $(STAMP): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output validation-output dist build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,8 +18,9 @@ _HOMES = {
     "fit": "bayescal.inference",
     "load": "bayescal.inference",
     "load_model": "bayescal.model_files",
+    "remove_checkpoint": "bayescal.inference",
 }
-__all__ = ["FitSettings", "InputError", "Parameter", "Result", "draw", "fit", "load", "load_model"]
+__all__ = ["FitSettings", "InputError", "Parameter", "Result", "draw", "fit", "load", "load_model", "remove_checkpoint"]
 
 
 def __getattr__(name: str) -> Any:

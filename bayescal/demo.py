@@ -27,7 +27,7 @@ TRUTH = {
 }
 """What the data are made with: inside the default priors, away from the nominal values."""
 
-SAMPLER = {"draws": 150, "min_ess": 420.0, "max_draws": 1000}
+SAMPLER = {"draws": 150, "until": "ess > 420 and rhat < 1.01", "max_draws": 1000}
 """Enough for the 400 effective draws that the verdict asks for."""
 
 PROBABILITY = 0.997

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,28 +13,41 @@ from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
 from bayescal.inference import Result, fit
+from bayescal.inference.checkpoint import Unfinished
 from bayescal.inference.progress import ProgressFunction, silent
 from bayescal.model_files import ModelFile
 from bayescal.parameters import units
+from bayescal.pointwise import event_log_likelihood, readout_residuals
 from bayescal.provenance import provenance
 from bayescal.study import Study, build
 
 REPLICAS = 60
 """Draws of the posterior from which data are made for the predictive check."""
 
+LIKELIHOOD_DRAWS = 200
+"""Draws of the posterior at which the log-likelihood of each event is kept."""
 
-def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
+
+def run_folder(study: Study) -> Path:
+    """Where a study's fit is kept while it runs: beside its result."""
+    return study.result_path.with_name(study.result_path.name + ".run")
+
+
+def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unfinished = "refuse") -> Result:
     """Read what a study names and fit it with its settings.
 
     Args:
         study: a checked study.
         progress: is told how the fit is doing.
+        unfinished: what to do where `run_folder` holds a fit: `refuse`, `resume` or `restart`.
 
     Returns:
-        The result, with the data's summaries and their replicas where the model file makes such (`predictive`).
+        The result, with the data's summaries and their replicas where the model file makes such (`predictive`), and the
+        log-likelihoods and residuals of `bayescal.pointwise`, unless the fit was interrupted. The folder is left to be
+        removed when the result is saved.
 
     Raises:
-        InputError: the study names no data, or what it names cannot be used.
+        InputError: the study names no data, what it names cannot be used, or the folder holds another fit.
     """
     if study.data is None:
         raise InputError(f"{study.path}: the key 'data' is missing; a fit needs observed data")
@@ -50,10 +64,15 @@ def fit_study(study: Study, progress: ProgressFunction = silent) -> Result:
         units=units(model.parameters),
         provenance=provenance(study, model),
         progress=progress,
+        checkpoint=run_folder(study),
+        unfinished=unfinished,
     )
-    if not model.has("predictive") or result.method == "map":
+    if result.method == "map" or result.interrupted:
         return result
-    return with_replicas(replica_key, result, model, (inputs, data))
+    summary_key, pointwise_key = jax.random.split(replica_key)
+    if model.has("predictive"):
+        result = with_replicas(summary_key, result, model, (inputs, data))
+    return with_pointwise(pointwise_key, result, model, (inputs, data))
 
 
 def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
@@ -66,6 +85,19 @@ def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments
     seen = groups["observed_data"].to_dataset() if "observed_data" in groups.children else xr.Dataset()
     groups["observed_data"] = xr.DataTree(seen.assign(variables(observed, ())))
     groups["posterior_predictive"] = xr.DataTree(xr.Dataset(variables(replicated, ("chain", "draw"))))
+    return Result(groups)
+
+
+def with_pointwise(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
+    """The result with the log-likelihood of each event and the residuals of each readout, where the model has such."""
+    groups = result.data.copy()
+    made_key, residual_key = jax.random.split(key)
+    by_event = event_log_likelihood(made_key, model, *arguments, thinned_draws(result, LIKELIHOOD_DRAWS))
+    if by_event is not None:
+        groups["log_likelihood"] = xr.DataTree(by_event)
+    if model.has("recorded"):
+        by_readout = readout_residuals(residual_key, model, *arguments, thinned_draws(result, REPLICAS))
+        groups["residuals"] = xr.DataTree(by_readout)
     return Result(groups)
 
 

@@ -5,10 +5,16 @@ A model file defines `PARAMETERS`, `model(inputs, data=None)` and `example(key) 
 - `load(settings, priors) -> inputs`; `read(path, inputs) -> data`; `write(path, data, inputs, truth)`.
 Where a file has them, these are used, too:
 - `prepare(inputs, data=None) -> inputs`: work outside compiled programs; `start(inputs, data)`: values to start from;
+- `common([inputs, ...]) -> [inputs, ...]`: prepared inputs of several data sets, padded to common shapes, so that all
+  share one compiled program;
 - `tempered(inputs, stage)`: inputs of an easier problem, None where there is no such stage;
 - `describe(inputs, data)`: sizes by name; `read_truth(path)`: what simulated data were drawn with, by parameter;
 - `predictive(key, inputs, data, draws) -> {name: (observed, replicas)}`: summaries [...] of the data and of data made
-  with posterior draws [draw, ...].
+  with posterior draws [draw, ...];
+- `readouts(inputs) -> {column: array [readout]}`: what is known of each row of the observed site's batch: `live`
+  (whether it records), `event` (number of its event) and what tables and maps name (`pixel`, `x_cm`, `y_cm`, ...);
+- `recorded(data, inputs) -> {quantity: array [readout]}`: what each readout recorded, NaN for nothing; can be compiled.
+  A file has both of these or neither.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -34,13 +35,22 @@ def simulate(key: PRNGKeyArray, study: Study) -> Simulated:
 
 def draw_observed(key: PRNGKeyArray, model: ModelFile, inputs: Any) -> Any:
     """One draw of the observed site."""
+    return site_sampler(model)(key, inputs, {})[model.observed]
 
-    def draw(key: PRNGKeyArray, inputs: Any) -> Any:
-        sites = handlers.trace(handlers.seed(model.hook("model"), key)).get_trace(inputs)
+
+def site_sampler(model: ModelFile) -> Callable[[PRNGKeyArray, Any, Mapping[str, Any]], dict[str, Any]]:
+    """A compiled function (key, inputs, values) that draws every random site of a model, the observed one included.
+
+    Sites that `values` names have these values. It gives the sites by name.
+    """
+
+    def draw(key: PRNGKeyArray, inputs: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        given = handlers.substitute(handlers.seed(model.hook("model"), key), data=dict(values))
+        sites = handlers.trace(given).get_trace(inputs)
         if model.observed not in sites:
             raise InputError(
                 f"{model.path}: the model has no site {model.observed!r}; set OBSERVED to its observed site"
             )
-        return sites[model.observed]["value"]
+        return {name: site["value"] for name, site in sites.items() if site["type"] == "sample"}
 
-    return jax.jit(draw)(key, inputs)
+    return jax.jit(draw)

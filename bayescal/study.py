@@ -168,3 +168,8 @@ def override(study: Study, seed: int | None = None, output: Path | None = None, 
 def prepared(model: ModelFile, inputs: Any, data: Any = None) -> Any:
     """The inputs with what the model can plan before the fit, where it plans at all."""
     return model.hook("prepare")(inputs, data) if model.has("prepare") else inputs
+
+
+def common_inputs(model: ModelFile, inputs: list[Any]) -> list[Any]:
+    """Prepared inputs of several data sets in common shapes, where the model can pad them."""
+    return model.hook("common")(inputs) if model.has("common") else inputs

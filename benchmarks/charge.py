@@ -99,7 +99,7 @@ def measure_fit(length_cm: float) -> None:
     start = MODEL.start(inputs, data)
     for method in ("map", "nuts"):
         begin = time.perf_counter()
-        settings = FitSettings(method=method, draws=100, min_ess=400, max_draws=2000)
+        settings = FitSettings(method=method, draws=100, until="ess > 400 and rhat < 1.01", max_draws=2000)
         result = bayescal.fit(
             MODEL.model,
             inputs,

@@ -1,18 +1,24 @@
-"""What inference costs, in gradients of the log-density.
+"""What inference costs: time beside the gradients, and how many of them.
 
+    python benchmarks/inference.py overhead                 time a gradient beyond what NumPyro takes, called directly
     python benchmarks/inference.py gradients                sharp posterior of six parameters, every method
     python benchmarks/inference.py gradients --charge 50    the charge calibration on so much made track [cm]
     python benchmarks/inference.py gradients --method smc   one method
 
-All methods are held to the same rule: bulk and tail effective sample size of the worst parameter above 400 and R-hat
-below 1.01. Everything counts: search for the mode, curvature, weights (a log-density is half a gradient), warm-up.
+For `gradients` all methods are held to the same rule: bulk and tail effective sample size of the worst parameter above
+400 and R-hat below 1.01. Everything counts: search for the mode, curvature, weights (a log-density is half a gradient),
+warm-up.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
+import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -20,27 +26,138 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from numpyro.infer import HMC, MCMC, NUTS
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 import bayescal
-from bayescal.inference import FitSettings
+from bayescal.inference.checkpoint import opened
 from bayescal.inference.convergence import quality
-from bayescal.inference.optimise import prior_scale
+from bayescal.inference.gaussian import Gaussian
+from bayescal.inference.machine import Attempt, Machine, State
+from bayescal.inference.optimum import prior_scale
 from bayescal.inference.potential import Potential
+from bayescal.inference.sampler import FIRST_STEP, Sampler
+from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Goal
 from bayescal.likelihoods.hits import SelfTriggeredReadout
 from bayescal.likelihoods.pixel_hits import charge_inputs
 from bayescal.model_files import load_model
 from bayescal.readers.detector import read_detector
 from bayescal.tracks import demo_tracks
 
-WANTED = 400.0  # effective samples of the worst parameter
+GRADIENTS_S = (0.01, 0.1)
+"""Times of a gradient at which the overhead is measured [s]."""
+DRAWS, PAIRS = 40, 5
+"""Draws of a run, and runs of ours beside runs of NumPyro, in turn."""
+SIZE = 6
+UNTIL = "ess > 1000000"
+"""Never reached, but judged."""
+
+Call = tuple[float, int]
+"""Seconds and gradients of a run."""
+WANTED, RHAT = 400.0, 1.01  # effective samples of the worst parameter, and its R-hat
 WIDTHS = np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0])  # of the sharp posterior, in units of its uniform priors
 CENTRE = np.array([0.3, 0.6, 0.5, 0.4, 0.7, 0.5])
 CHAINS, WARMUP, BLOCK = 4, 500, 10  # of NumPyro's own run
 TIMES_NUTS, TIMES_LAPLACE = 5.0, 20.0  # how much cheaper than NumPyro's own run ours must be where k-hat is below 0.7
-KHAT_LIMIT = 0.7
-METHODS = ("laplace", "nuts", "blackjax_nuts", "mclmc", "smc")
+METHODS = ("laplace", "nuts", "hmc", "blackjax_nuts", "mclmc", "smc")
+
+
+def slow_model(inputs, data=None):
+    """A standard normal in six dimensions whose gradient takes time in proportion to the inputs."""
+    place = numpyro.sample("place", dist.Normal(0.0, 1.0).expand([SIZE]).to_event(1))
+    work = inputs + place.sum()
+    for _ in range(8):
+        work = jnp.exp(-work * work)
+    numpyro.factor("nothing", 1e-300 * work.sum())
+
+
+def slow_potential(gradient_s: float) -> tuple[Potential, float]:
+    """A potential whose gradient takes about so long, and the time it takes [s]."""
+    size, seconds = 1 << 14, 0.0
+    while True:
+        potential = Potential(slow_model, np.linspace(-1.0, 1.0, size), None, jax.random.key(0))
+        seconds = seconds_a_gradient(potential)
+        if seconds > 0.8 * gradient_s:
+            return potential, seconds
+        size = int(size * max(1.2, gradient_s / seconds))
+
+
+def seconds_a_gradient(potential: Potential) -> float:
+    """Shortest time of a gradient [s]."""
+    times = []
+    for _ in range(8):
+        begin = time.perf_counter()
+        potential.value_and_grad(np.zeros(SIZE))
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+class Ours:
+    """Draws of one chain, kept on the disk and judged as a study's are."""
+
+    def __init__(self, potential: Potential, settings: FitSettings, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
+        self.machine = Machine(Sampler(potential, settings), [Attempt([], settings.target_accept, last=True)])
+        identity = np.eye(SIZE)
+        self.start = self.machine.start(jax.random.key(1), Gaussian(np.zeros(SIZE), identity, identity))
+
+    def __call__(self) -> Call:
+        """Time one run."""
+        begin = time.perf_counter()
+        with opened(self.folder, {}, "restart", self.settings.checkpoint_seconds) as store:
+            state: State = self.start
+            while not self.machine.finished(state):
+                state = self.machine.advance(state)
+                if store.due():
+                    store.save(*self.machine.saved(state))
+            store.save(*self.machine.saved(state))
+        return time.perf_counter() - begin, round(state.gradients - self.start.gradients)
+
+
+class Theirs:
+    """The same by NumPyro's own loop, each run from where the last one ended."""
+
+    def __init__(self, potential: Potential, settings: FitSettings) -> None:
+        self.inputs = potential.inputs
+        shared: dict[str, Any] = {"step_size": FIRST_STEP * SIZE**-0.25, "adapt_step_size": False}
+        shared |= {"adapt_mass_matrix": False}
+        if settings.method == "hmc":
+            kernel: Any = HMC(slow_model, num_steps=settings.leaps, trajectory_length=None, **shared)
+        else:
+            kernel = NUTS(slow_model, **shared)
+        self.mcmc = MCMC(kernel, num_warmup=0, num_samples=DRAWS, progress_bar=False, jit_model_args=True)
+
+    def __call__(self) -> Call:
+        """Time one run."""
+        begin = time.perf_counter()
+        self.mcmc.post_warmup_state = self.mcmc.last_state
+        self.mcmc.run(jax.random.key(1), self.inputs, None, extra_fields=("num_steps",))
+        steps = np.asarray(self.mcmc.get_extra_fields()["num_steps"])
+        return time.perf_counter() - begin, int(steps.sum())
+
+
+def overhead(method: str, potential: Potential, folder: Path) -> tuple[float, float]:
+    """Time a gradient of ours over NumPyro's, less one: median of pairs of runs, and half of their range."""
+    settings = FitSettings(method=method, chains=1, draws=DRAWS // 2, max_draws=DRAWS, until=UNTIL)  # pyright: ignore
+    ours, theirs = Ours(potential, settings, folder), Theirs(potential, settings)
+    ours(), theirs(), theirs()  # compilation, also of a run that goes on
+    ratios = []
+    for _ in range(PAIRS):
+        (seconds, gradients), (their_seconds, their_gradients) = ours(), theirs()
+        ratios.append(seconds / gradients / (their_seconds / their_gradients) - 1.0)
+    return float(np.median(ratios)), 0.5 * float(np.ptp(ratios))
+
+
+def overheads(arguments: argparse.Namespace) -> None:
+    """Print the overhead of NUTS and HMC."""
+    del arguments
+    for wanted in GRADIENTS_S:
+        potential, seconds = slow_potential(wanted)
+        for method in ("nuts", "hmc"):
+            with tempfile.TemporaryDirectory() as folder:
+                found, spread = overhead(method, potential, Path(folder) / "run")
+            print(f"{method}, gradient of {1e3 * seconds:.0f} ms: {found:+.1%} ± {spread:.1%} over NumPyro's time")
 
 
 class Case(NamedTuple):
@@ -94,7 +211,7 @@ def ours(case: Case, method: str) -> Cost:
         settings = FitSettings(
             method=method,
             draws=100 if method != "laplace" else 500 << doubling,
-            min_ess=WANTED,
+            until=f"ess > {WANTED:.0f} and rhat < {RHAT}",
             max_draws=20_000,
             importance_draws=200 if method != "laplace" else 500 << doubling,
             particles=500 << doubling,
@@ -151,7 +268,7 @@ def numpyro_default(case: Case, most: int) -> Cost:
         spent, done = spent + int(steps.sum()), done + BLOCK
         draws += [np.swapaxes(z, 0, 1)] if done > WARMUP else []
         judged = quality({"x": np.concatenate(draws, axis=1)}) if draws else None
-        failures = judged.failures(WANTED) if judged else ["still warming up"]
+        failures = judged.failures(Goal(WANTED, RHAT)) if judged else ["still warming up"]
         if not failures or spent > most:
             ess = float(judged.ess_bulk.min()) if judged else math.nan
             return Cost(spent, ess, math.nan, "; ".join(failures))
@@ -186,12 +303,15 @@ def main() -> None:
     """Answer one question."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     questions = parser.add_subparsers(required=True, metavar="QUESTION")
+    question = questions.add_parser("overhead", help="time a gradient beyond what NumPyro takes")
+    question.set_defaults(answer=overheads)
     question = questions.add_parser("gradients", help="gradients to 400 effective samples of the worst parameter")
     question.add_argument("--charge", type=float, metavar="CM", help="charge calibration on so much track, from 50")
     question.add_argument("--method", help="only this one")
     question.add_argument("--most", type=int, default=1_000_000, help="gradients after which NumPyro's run gives up")
     question.set_defaults(answer=gradients)
     arguments = parser.parse_args()
+    print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     arguments.answer(arguments)
 
 

@@ -38,7 +38,7 @@ def study(folder: Path, *, nuisances: bool) -> str:
     ]
     if nuisances:
         lines += [f"event_time = {event_times(paths)}", "shift_x = 0.01", "shift_y = -0.01", "shift_z = 0.01"]
-    return "\n".join([*lines, "[sampler]", "draws = 100", "min_ess = 400", "max_draws = 2000"])
+    return "\n".join([*lines, "[sampler]", "draws = 100", 'until = "ess > 400 and rhat < 1.01"', "max_draws = 2000"])
 
 
 def event_times(paths: list[Path]) -> list[float]:

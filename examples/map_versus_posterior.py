@@ -105,7 +105,8 @@ print(mode.verdict)
 
 # %%
 draws = max(10, int(options.ess / 4))
-settings = bayescal.FitSettings(method="nuts", draws=draws, min_ess=options.ess, max_draws=2000)
+until = f"ess > {options.ess} and rhat < 1.01"
+settings = bayescal.FitSettings(method="nuts", draws=draws, until=until, max_draws=2000)
 posterior = bayescal.fit(
     model.model, inputs, hits, method="nuts", key=jax.random.key(4), settings=settings, **arguments
 )

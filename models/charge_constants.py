@@ -21,7 +21,7 @@ from bayescal.charge.detector import ChargeConstants, simulate
 from bayescal.charge.recombination import Birks
 from bayescal.likelihoods.hits import SelfTriggeredReadout
 from bayescal.likelihoods.intervals import IntegerADC, RealADC
-from bayescal.likelihoods.pixel_hits import arrange, as_hits, charge_inputs, with_plan
+from bayescal.likelihoods.pixel_hits import arrange, as_hits, charge_inputs, with_common_plans, with_plan
 from bayescal.parameters import Parameter, draw
 from bayescal.readers.detector import read_detector
 from bayescal.readers.edepsim import read_segments
@@ -179,6 +179,11 @@ def prepare(inputs, data=None):
     return with_plan(inputs, data, charge_constants(values))
 
 
+def common(inputs):
+    """Prepared inputs of several data sets, padded to common shapes."""
+    return with_common_plans(inputs)
+
+
 def fixed_or_nominal(inputs):
     """Every parameter at its fixed value, or the nominal one where it is free."""
     priors = {parameter.name: inputs.priors.get(parameter.name, parameter.default) for parameter in PARAMETERS}
@@ -251,6 +256,28 @@ def summaries(data, inputs):
         "adc_histogram": jnp.histogram(adc, jnp.linspace(70.0, chip.adc_counts + 1.0, 21))[0],
         "tick_histogram": jnp.histogram(tick, jnp.linspace(chip.first_tick, chip.end_tick, 21))[0],
     }
+
+
+def readouts(inputs):
+    """The pixel of each row of the hits: its event, number, plane and centre, and whether it records."""
+    event, pixel = inputs.coverage.event, inputs.coverage.pixel
+    geometry = inputs.detector.geometry
+    x, y = geometry.centre_cm(pixel)
+    return {
+        "live": inputs.live,
+        "event": inputs.event_id[event],
+        "pixel": pixel,
+        "plane": geometry.unravel(pixel)[2],
+        "x_cm": x,
+        "y_cm": y,
+    }
+
+
+def recorded(data, inputs):
+    """Charge of all hits [counts] and first firing tick of each pixel; NaN where there is no hit."""
+    seen = jnp.isfinite(data[..., 0])
+    charge = jnp.where(seen, data[..., 1] - inputs.detector.electronics.pedestal_counts, 0.0).sum(axis=1)
+    return {"charge": jnp.where(seen[:, 0], charge, jnp.nan), "first_tick": data[:, 0, 0]}
 
 
 def example(key):

@@ -10,28 +10,38 @@ from types import ModuleType
 
 import pytest
 
+from bayescal.errors import InputError
+from bayescal.validation.settings import Shard, parse_shard
+
 ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--shard i/n` runs the i-th of n parts of the chosen tests."""
+    """`--shard i/n` runs the i-th of n parts of the tests; one with the fixture `shard` parts its own work."""
     parser.addoption("--shard", default="1/1", help="run part i of n: i/n, i from 1")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep every n-th of the tests that the marks have left."""
-    part, count = _shard(config)
-    dropped = [item for index, item in enumerate(items) if index % count != part - 1]
+    """Keep every n-th of the tests that the marks have left, and all that part their own work."""
+    part, parts = _shard(config)
+    whole = [item for item in items if "shard" not in getattr(item, "fixturenames", ())]
+    dropped = set(whole) - set(whole[part - 1 :: parts])
     if dropped:
-        config.hook.pytest_deselected(items=dropped)
-        items[:] = items[part - 1 :: count]
+        config.hook.pytest_deselected(items=list(dropped))
+        items[:] = [item for item in items if item not in dropped]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A part without tests is a good one."""
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _shard(session.config)[1] > 1:
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _shard(session.config).parts > 1:
         session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.fixture(scope="session")
+def shard(pytestconfig: pytest.Config) -> Shard:
+    """The part of its replicas that a test makes."""
+    return _shard(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +65,9 @@ def known_models() -> ModuleType:
     return module
 
 
-def _shard(config: pytest.Config) -> tuple[int, int]:
+def _shard(config: pytest.Config) -> Shard:
     """Part and number of parts."""
-    text = config.getoption("--shard")
-    part, separator, count = text.partition("/")
-    if not (separator and part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
-        raise pytest.UsageError(f"--shard must be i/n with i from 1 to n, it is {text}")
-    return int(part), int(count)
+    try:
+        return parse_shard(config.getoption("--shard"))
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error

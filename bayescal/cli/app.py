@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bayescal.cli import fits, results, studies
+from bayescal.cli import conditions, fits, results, studies, validation
 from bayescal.errors import InputError
 
 HELP = """Posteriors of detector constants.
@@ -21,7 +21,9 @@ A study file names the model, the data, the priors and the sampler. From nothing
   bayescal fit study.toml --output result.nc
   bayescal report result.nc
 
-Exit codes: 0 good, 2 bad input, 3 the fit did not converge, 130 interrupted.
+To question it: bayescal validate, loo and residuals.
+
+Exit codes: 0 good, 2 bad input, 3 the fit did not converge or is not calibrated, 130 interrupted.
 """
 
 app = typer.Typer(
@@ -38,9 +40,13 @@ for command in (
     results.report,
     results.export,
     results.convert,
+    validation.validate,
+    validation.loo,
+    validation.residuals,
     fits.demo,
 ):
     app.command()(command)
+app.add_typer(conditions.app, name="constants")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bayescal.cli.display import duration, megabytes, show_table
 from bayescal.inference import FitSettings
+from bayescal.inference.placement import Layout
 from bayescal.inference.potential import Potential
 from bayescal.model_files import ModelFile
 from bayescal.parameters import Parameter, Prior, prior_to_toml
@@ -20,6 +21,7 @@ GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems o
 GRADIENTS_OF_DRAW = {"nuts": 5.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
 STAGES, GRADIENTS_OF_MOVE = 10, 4.0  # of smc from a Gaussian around the mode
 WARMUP = 50
+CHAIN_METHODS = ("hmc", *GRADIENTS_OF_DRAW)
 REPEATS = 5
 
 
@@ -96,14 +98,20 @@ def expected_gradients(settings: FitSettings, potential: Potential) -> float:
         gradients += settings.importance_draws / 2
     if settings.method == "smc":
         gradients += settings.chains * settings.particles * STAGES * (1 + settings.smc_moves * GRADIENTS_OF_MOVE)
-    if settings.method in GRADIENTS_OF_DRAW:
-        warmup = WARMUP if settings.warmup is None else settings.warmup
-        drawn = settings.chains * (warmup + settings.draws) * GRADIENTS_OF_DRAW[settings.method]
-        plate = potential.plate
-        gradients += drawn * plate.part / plate.size if plate and settings.method == "hmcecs" else drawn
+    if settings.method in CHAIN_METHODS:
+        gradients += gradients_of_chains(settings, potential)
     return gradients
+
+
+def gradients_of_chains(settings: FitSettings, potential: Potential) -> float:
+    """Gradients of warm-up and draws; those of a part of the rows count as the part."""
+    warmup = WARMUP if settings.warmup is None else settings.warmup
+    each = settings.leaps if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
+    plate = potential.plate
+    share = plate.part / plate.size if plate and settings.method == "hmcecs" else 1.0
+    return settings.chains * (warmup + settings.draws) * each * share
 
 
 def parallel_chains(settings: FitSettings) -> int:
     """Chains that run at the same time."""
-    return min(settings.chains, jax.device_count()) if settings.method in GRADIENTS_OF_DRAW else 1
+    return Layout(settings).together if settings.method in CHAIN_METHODS else 1

@@ -1,4 +1,4 @@
-"""What the command line decides about the machine before JAX starts: device, chains in parallel, compilation cache.
+"""What the command line decides about the machine before JAX starts: device and compilation cache.
 
 JAX starts with the first array, and some libraries make arrays when they are imported. Commands therefore call one of
 these functions before they import what computes.
@@ -6,7 +6,6 @@ these functions before they import what computes.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tomllib
 from pathlib import Path
@@ -18,15 +17,13 @@ import platformdirs
 from bayescal.errors import DeviceError, InputError
 
 DEVICES = ("auto", "cpu", "gpu")
-CHAINS = 4  # as FitSettings has it
 
 
-def use_device(device: str = "auto", chains: int = CHAINS) -> str:
-    """Choose the device, and as many CPU devices as chains can run at once; turns on the compilation cache.
+def use_device(device: str = "auto") -> str:
+    """Choose the device and turn on the compilation cache.
 
     Args:
         device: "auto", "cpu" or "gpu".
-        chains: chains that should run in parallel on a CPU.
 
     Returns:
         JAX's name of the device in use.
@@ -37,9 +34,6 @@ def use_device(device: str = "auto", chains: int = CHAINS) -> str:
     use_compilation_cache()
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):  # JAX runs already: the chains share the devices that it has
-            jax.config.update("jax_num_cpu_devices", max(1, min(chains, os.cpu_count() or 1)))
     backend = jax.default_backend()
     if device != "auto" and backend != device:
         remedy = "install bayescal[cuda]" if device == "gpu" else "start a new process"
@@ -52,9 +46,8 @@ def use_device_of(study: Path, device: str | None = None) -> str:
 
     The study is only peeked at here. What is wrong with it is said by its reader, which computes and so comes later.
     """
-    sampler = peek_at_sampler(study)
-    asked, chains = device or sampler.get("device"), sampler.get("chains")
-    return use_device(asked if asked in DEVICES else "auto", chains if isinstance(chains, int) else CHAINS)
+    asked = device or peek_at_sampler(study).get("device")
+    return use_device(asked if asked in DEVICES else "auto")
 
 
 def peek_at_sampler(study: Path) -> dict[str, Any]:

@@ -84,24 +84,27 @@ def report(
 def export(
     result: ResultFile,
     yaml: Annotated[Path | None, typer.Option(help="File of constants that larnd-sim reads.")] = None,
-    json: Annotated[Path | None, typer.Option(help="File of means, intervals and covariance.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File of estimates, intervals and covariance.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Table of estimates and intervals.")] = None,
+    covariance: Annotated[Path | None, typer.Option(help="Table (CSV) of covariance and correlation.")] = None,
 ) -> None:
-    """Write a result's constants for other programs: YAML for larnd-sim, JSON with the covariance.
+    """Write a result's constants for other programs: YAML for larnd-sim, JSON with everything, CSV tables.
 
-    Without options both are written beside the result.
+    Every number reads back exactly as it is in the result. Without options YAML and JSON are written beside it.
 
-    Example: bayescal export nuts.nc --yaml constants.yaml --json constants.json
+    Example: bayescal export nuts.nc --yaml constants.yaml --csv constants.csv --covariance covariance.csv
     """
     from bayescal.cli.machine import require_writable, use_cpu_if_idle
 
     use_cpu_if_idle()
-    from bayescal.diagnostics.export import export_json, export_yaml
+    from bayescal.diagnostics import export_covariance, export_csv, export_json, export_yaml
     from bayescal.inference import load
 
-    if yaml is None and json is None:
+    if yaml is None and json is None and csv is None and covariance is None:
         yaml, json = result.with_suffix(".yaml"), result.with_suffix(".json")
     loaded = load(result)
-    for path, write in ((yaml, export_yaml), (json, export_json)):
+    writers = ((yaml, export_yaml), (json, export_json), (csv, export_csv), (covariance, export_covariance))
+    for path, write in writers:
         if path is not None:
             write(loaded, require_writable(path))
             typer.echo(f"wrote {path}")

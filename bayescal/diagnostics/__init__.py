@@ -4,6 +4,8 @@ from bayescal.diagnostics.compare import compare as compare
 from bayescal.diagnostics.convergence import convergence as convergence
 from bayescal.diagnostics.correlation import correlation as correlation
 from bayescal.diagnostics.correlation import strongest_pairs as strongest_pairs
+from bayescal.diagnostics.export import export_covariance as export_covariance
+from bayescal.diagnostics.export import export_csv as export_csv
 from bayescal.diagnostics.export import export_json as export_json
 from bayescal.diagnostics.export import export_yaml as export_yaml
 from bayescal.diagnostics.predictive import predictive_checks as predictive_checks

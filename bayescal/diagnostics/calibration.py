@@ -55,6 +55,12 @@ class CoverageTest:
         """Share of the intervals that held the truth."""
         return self.covered / self.n_replicas
 
+    @property
+    def rate_interval(self) -> tuple[float, float]:
+        """Exact 95 % confidence interval of the rate (C. J. Clopper and E. S. Pearson, as in `coverage_test`)."""
+        low, high = binomtest(self.covered, self.n_replicas).proportion_ci(0.95, method="exact")
+        return float(low), float(high)
+
 
 def ranks(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Number of draws below the truth.
@@ -146,13 +152,18 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: by_name[name] for name in p_values}
 
 
-def ecdf_band(n: int, probability: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ecdf_band(n: int, probability: float, cells: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The band in which the cumulative distribution of n uniform values lies everywhere with a probability.
+
+    Args:
+        n: number of values.
+        probability: of lying inside at all points.
+        cells: number of equal cells between whose edges the points lie; n or `MOST_CELLS` by default.
 
     Returns:
         Points between 0 and 1, and the lower and upper end of the band at each [point].
     """
-    shares = np.linspace(0, 1, min(n, MOST_CELLS) + 1)
+    shares = np.linspace(0, 1, (min(n, MOST_CELLS) if cells is None else cells) + 1)
 
     def excess(log_tail: float) -> float:
         return _inside(n, shares, *_band(n, shares[1:-1], math.exp(log_tail))) - probability

@@ -81,7 +81,7 @@ def constant(component: Component) -> bool:
 
 
 def curvature(result: Result) -> xr.DataArray | None:
-    """Covariance at the mode in physical coordinates [parameter, parameter_2], or None."""
+    """Covariance at the mode in physical coordinates [parameter, parameter_2], or None, as in large spaces."""
     return group(result, "laplace").get("covariance")
 
 
@@ -93,12 +93,11 @@ def spread(component: Component) -> float:
 
 
 def _modes(result: Result) -> dict[str, tuple[float, float]]:
-    covariance = curvature(result)
-    if covariance is None:
+    stored, covariance = group(result, "laplace"), curvature(result)
+    if "mean" not in stored:
         return {}
-    sd = np.sqrt(np.diag(covariance.values))
-    mean = group(result, "laplace")["mean"].values
-    labels = covariance["parameter"].values
+    sd = stored["sd"].values if covariance is None else np.sqrt(np.diag(covariance.values))
+    mean, labels = stored["mean"].values, stored["parameter"].values
     return {str(label): (float(m), float(s)) for label, m, s in zip(labels, mean, sd, strict=True)}
 
 

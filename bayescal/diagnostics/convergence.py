@@ -50,7 +50,8 @@ def convergence(result: Result) -> Verdict:
     failed = [check for check in checks if not check.good]
     if failed:
         problems = "; ".join(f"{check.name} {check.found} (required {check.required})" for check in failed)
-        return Verdict(False, f"The chains have not converged: {problems}. {failed[0].remedy}.", checks)
+        when = " when the run was interrupted" if result.interrupted else ""
+        return Verdict(False, f"The chains have not converged{when}: {problems}. {failed[0].remedy}.", checks)
     if not result.converged:
         return Verdict(False, result.verdict, checks)
     found = ", ".join(f"{check.name} {check.found}" for check in checks)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
-from bayescal.diagnostics.contents import constant, curvature, is_mode, scalars
+from bayescal.diagnostics.contents import Component, constant, curvature, is_mode, scalars
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
 
@@ -13,20 +15,24 @@ STRENGTHS = ((0.95, "nearly degenerate"), (0.7, "strong"), (0.4, "moderate"), (0
 
 
 def covariance(result: Result) -> xr.DataArray:
-    """Covariance of the scalar parameters [parameter, parameter_2], units as the parameters'.
+    """Covariance of the scalar parameters [parameter, parameter_2]; see `covariance_of`."""
+    return covariance_of(result, scalars(result))
+
+
+def covariance_of(result: Result, components: Sequence[Component]) -> xr.DataArray:
+    """Covariance of some parameters or members of vectors [parameter, parameter_2], units as the parameters'.
 
     From the draws, or from the curvature where the result is a mode: then without variables that were computed from
     the parameters.
 
     Raises:
-        InputError: a mode without curvature, or draws that do not move.
+        InputError: a mode without covariance matrix, or draws that do not move.
     """
-    components = scalars(result)
     labels = [component.label for component in components]
     if is_mode(result):
         at_mode = curvature(result)
         if at_mode is None:
-            raise InputError("the result is a mode without curvature; fit it again with method laplace")
+            raise InputError("the result is a mode without covariance matrix; fit it again with method nuts or svi")
         known = [label for label in labels if label in at_mode["parameter"].values]
         return at_mode.sel(parameter=known, parameter_2=known)
     stuck = [component.label for component in components if constant(component)]
@@ -41,7 +47,7 @@ def has_covariance(result: Result) -> bool:
     """Whether a result has a covariance of at least one scalar parameter."""
     components = scalars(result)
     if is_mode(result):
-        return any(component.mode_sd is not None for component in components)
+        return curvature(result) is not None and any(component.mode_sd is not None for component in components)
     return bool(components) and not any(constant(component) for component in components)
 
 

@@ -1,37 +1,35 @@
-"""A result for other programs: YAML with the constants as larnd-sim reads them, JSON with the covariance."""
+"""Constants for other programs: YAML as larnd-sim reads it, JSON with everything, CSV for tables.
+
+Every number is written in the shortest form that reads back as the same double.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from bayescal.diagnostics.contents import Component, is_mode, scalars, spread
-from bayescal.diagnostics.correlation import correlation, covariance, has_covariance
+from bayescal.diagnostics.contents import MODE_METHODS
+from bayescal.diagnostics.estimates import NUMBERS, Estimate, Estimates, all_estimates
 from bayescal.diagnostics.files import write_text
 from bayescal.diagnostics.numbers import measured
-from bayescal.diagnostics.summary import Row, member_rows
+from bayescal.diagnostics.summary import member_rows
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
 
-LARNDSIM_KEYS = {
-    "Ab": "Ab",
-    "kb": "kb",
-    "electric_field": "eField",
-    "lifetime": "lifetime",
-    "long_diff": "long_diff",
-    "tran_diff": "tran_diff",
-    "electrons_per_mev": "MeVToElectrons",
-}
-"""Keys of larnd-sim's detector file by our names; units are the same (kV/cm, us, cm^2/us, e-/MeV)."""
+PARAMETER_COLUMNS = ("parameter", "unit", *NUMBERS)
+MATRIX_COLUMNS = ("parameter", "parameter_2", "covariance", "correlation")
 
 
 def export_yaml(result: Result, path: str | Path, larndsim_names: Mapping[str, str] | None = None) -> None:
-    """Write the constants as YAML that larnd-sim reads: posterior means (or modes), uncertainties as comments.
+    """Write the constants as YAML that larnd-sim reads: posterior means (or modes), intervals as comments.
 
     Args:
         result: draws, or a mode.
@@ -42,31 +40,11 @@ def export_yaml(result: Result, path: str | Path, larndsim_names: Mapping[str, s
     Raises:
         InputError: no parameter has a key there, or the file cannot be written.
     """
-    keys = larndsim_names or result.attrs.get("larndsim_keys") or LARNDSIM_KEYS
-    exported = [component for component in scalars(result) if component.label in keys]
-    if not exported:
-        raise InputError(
-            f"{path}: none of the parameters {', '.join(result.names)} has a name in larnd-sim; "
-            "write JSON instead, or pass larndsim_names"
-        )
-    kind = "modes" if is_mode(result) else "posterior means"
-    left_out = [name for name in result.names if name not in {component.label for component in exported}]
-    lines = [f"# Constants as {kind}, method {result.method}. {' '.join(result.verdict.split())}"]
-    lines += [f"# Not constants of larnd-sim, hence left out: {', '.join(left_out)}."] if left_out else []
-    value = mode_value if is_mode(result) else mean_value
-    lines += [yaml_line(keys[component.label], value(component), component) for component in exported]
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def yaml_line(key: str, value: float, component: Component) -> str:
-    """One constant as a line of YAML, with its uncertainty and unit as a comment."""
-    sd = spread(component)
-    written = yaml.safe_dump({key: value}).strip()
-    return f"{written}  # ± {measured(sd, sd)} {component.unit} (standard deviation)"
+    write_yaml(all_estimates(result, larndsim_names), path)
 
 
 def export_json(result: Result, path: str | Path) -> None:
-    """Write means, intervals, covariance, correlation, units and provenance as JSON.
+    """Write estimates, intervals, covariance, correlation, units, figures of the chains and provenance as JSON.
 
     The intervals are central ones of 68 % and 95 %; numbers that do not exist are null. `covariance` and `correlation`
     are matrices of the parameters in `matrix_parameters`, in their units.
@@ -74,48 +52,115 @@ def export_json(result: Result, path: str | Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    content = {
+    content = json_content(all_estimates(result))
+    for row in member_rows(result):
+        content["parameters"][row["parameter"]] |= {k: v for k, v in row.items() if k not in ("parameter", *NUMBERS)}
+    write_json(content, path)
+
+
+def export_csv(result: Result, path: str | Path) -> None:
+    """Write a table of the constants as CSV; see `write_csv`."""
+    write_csv(all_estimates(result), path)
+
+
+def export_covariance(result: Result, path: str | Path) -> None:
+    """Write covariance and correlation of the scalar constants as CSV; see `write_covariance`."""
+    write_covariance(all_estimates(result), path)
+
+
+def write_yaml(estimates: Estimates, path: str | Path, about: Sequence[str] = ()) -> None:
+    """Write what larnd-sim knows of some constants as its YAML.
+
+    Args:
+        estimates: the constants.
+        path: file to write.
+        about: lines of comment to start the file with.
+
+    Raises:
+        InputError: no constant has a key in larnd-sim, or the file cannot be written.
+    """
+    known = {e.larndsim_key: e for e in estimates.constants if e.larndsim_key is not None}
+    parameters = list(dict.fromkeys(e.name.split("[")[0] for e in estimates.constants))
+    if not known:
+        raise InputError(
+            f"{path}: none of the parameters {', '.join(parameters)} has a name in larnd-sim; "
+            "write JSON instead, or pass larndsim_names"
+        )
+    kind = "modes" if estimates.method in MODE_METHODS else "posterior means"
+    left_out = [name for name in parameters if name not in {e.name for e in known.values()}]
+    comments = [*about, f"Constants as {kind}, method {estimates.method}. {estimates.verdict}"]
+    comments += [f"Not constants of larnd-sim, hence left out: {', '.join(left_out)}."] if left_out else []
+    lines = [f"# {' '.join(comment.split())}" for comment in comments]
+    lines += [yaml_line(key, estimate) for key, estimate in known.items()]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def yaml_line(key: str, estimate: Estimate) -> str:
+    """One constant as a line of YAML; its uncertainty, unit and intervals as a comment."""
+    sd = estimate.sd or 0.0
+    low_68, high_68, low_95, high_95 = (
+        measured(number, sd) for number in (estimate.low_68, estimate.high_68, estimate.low_95, estimate.high_95)
+    )
+    written = yaml.safe_dump({key: estimate.value}).strip()
+    intervals = f"68 %: {low_68} … {high_68}, 95 %: {low_95} … {high_95}"
+    spread = f"± {measured(sd, sd)} {estimate.unit}".strip()
+    return f"{written}  # {spread} (standard deviation), {intervals}"
+
+
+def json_content(estimates: Estimates) -> dict[str, Any]:
+    """The constants as JSON holds them."""
+    return {
         "format": "bayescal-constants",
         "version": 1,
-        "method": result.method,
-        "converged": result.converged,
-        "verdict": result.verdict,
-        "parameters": {str(row["parameter"]): _without_name(row) for row in member_rows(result)},
-        **_matrices(result),
-        "provenance": result.attrs,
-    }
-    write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
-
-
-def mean_value(component: Component) -> float:
-    """The mean of a parameter's draws."""
-    return float(component.draws.mean())
-
-
-def mode_value(component: Component) -> float:
-    """A parameter's mode; the only draw where the result has no curvature."""
-    return mean_value(component) if component.mode is None else component.mode
-
-
-def _matrices(result: Result) -> dict[str, Any]:
-    if not has_covariance(result):
-        return {"matrix_parameters": [], "covariance": [], "correlation": []}
-    matrix = covariance(result)
-    return {
-        "matrix_parameters": matrix["parameter"].values.tolist(),
-        "covariance": matrix.values.tolist(),
-        "correlation": correlation(result).values.tolist(),
+        "method": estimates.method,
+        "converged": estimates.converged,
+        "verdict": estimates.verdict,
+        "parameters": {e.name: {k: v for k, v in asdict(e).items() if k != "name"} for e in estimates.constants},
+        "matrix_parameters": estimates.covariance["parameter"].values.tolist(),
+        "covariance": estimates.covariance.values.tolist(),
+        "correlation": estimates.correlation.values.tolist(),
+        "provenance": estimates.provenance,
     }
 
 
-def _without_name(row: Row) -> Row:
-    return {key: value for key, value in row.items() if key != "parameter"}
+def write_json(content: Mapping[str, Any], path: str | Path) -> None:
+    """Write JSON for people and programs; numbers that are not finite become null."""
+    write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def _plain(value: Any) -> Any:
+def write_csv(estimates: Estimates, path: str | Path) -> None:
+    """Write one row a constant: `parameter`, `unit` and the numbers; a cell is empty where there is no number."""
+    rows = ((e.name, e.unit, *(getattr(e, key) for key in NUMBERS)) for e in estimates.constants)
+    write_text(path, csv_text(PARAMETER_COLUMNS, rows))
+
+
+def write_covariance(estimates: Estimates, path: str | Path) -> None:
+    """Write covariance and correlation as CSV, one row for each ordered pair of constants.
+
+    Raises:
+        InputError: there is no covariance, or the file cannot be written.
+    """
+    names = estimates.covariance["parameter"].values.tolist()
+    if not names:
+        raise InputError(f"{path}: there is no covariance to write; see whether the fit has converged")
+    pairs = ((first, second) for first in names for second in names)
+    numbers = zip(estimates.covariance.values.flat, estimates.correlation.values.flat, strict=True)
+    rows = ((*pair, *map(float, pair_numbers)) for pair, pair_numbers in zip(pairs, numbers, strict=True))
+    write_text(path, csv_text(MATRIX_COLUMNS, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values with a line of headers (RFC 4180 with bare line feeds)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    return text.getvalue()
+
+
+def plain(value: Any) -> Any:
     """The same with None where a number is not finite, for JSON knows only finite ones."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -55,7 +55,7 @@ def summary_rows(result: Result) -> list[Row]:
         `parameter`, `unit`, `mean` (or `mode`), `sd`, `median`, `low_68`, `high_68`, `low_95`, `high_95`, `r_hat`,
         `ess_bulk`, `ess_tail`, `mcse`, `contraction`, `truth`; a mode has no draws and hence no figures of a chain.
     """
-    row = _row_maker(result)
+    row = row_maker(result)
     return [row(c) for c in scalars(result)] + [
         _vector_row(name, [row(c) for c in members(result, name)]) for name in vectors(result)
     ]
@@ -63,7 +63,7 @@ def summary_rows(result: Result) -> list[Row]:
 
 def member_rows(result: Result) -> list[Row]:
     """The table's rows with one row for each member of the vector parameters."""
-    row = _row_maker(result)
+    row = row_maker(result)
     return [row(c) for c in scalars(result)] + [row(c) for name in vectors(result) for c in members(result, name)]
 
 
@@ -101,7 +101,8 @@ def footnote(rows: Sequence[Row]) -> str:
     return f"{intervals} Rows of several values: {several}."
 
 
-def _row_maker(result: Result) -> Callable[[Component], Row]:
+def row_maker(result: Result) -> Callable[[Component], Row]:
+    """The function that makes the row of one component, for draws or for a mode."""
     return mode_row if is_mode(result) else draws_row
 
 

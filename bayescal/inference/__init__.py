@@ -1,5 +1,6 @@
-"""Any NumPyro model(inputs, data) to a posterior: mode, Laplace approximation, samplers. Knows nothing of detectors."""
+"""Any NumPyro model(inputs, data) to a posterior: mode, approximations, samplers. Knows nothing of detectors."""
 
+from bayescal.inference.checkpoint import remove_checkpoint as remove_checkpoint
 from bayescal.inference.fit import fit as fit
 from bayescal.inference.progress import Progress as Progress
 from bayescal.inference.result import Result as Result

@@ -22,7 +22,7 @@ def blackjax_nuts(key: PRNGKeyArray, problem: Problem, settings: FitSettings, pr
     """Draws of the posterior; the verdict also tells of trajectories that were cut at `max_tree_depth`."""
 
     def setup(trusted: bool):  # noqa: FBT001 what the weights said
-        sampler = KernelSampler(problem.potential, kernel(settings.max_tree_depth), problem.approximation, settings)
+        sampler = KernelSampler(problem.potential, kernel(settings.max_tree_depth), settings)
         return sampler, plan(settings, trusted=trusted)
 
     outcome = runs.draw(key, problem, setup, settings, progress)

@@ -12,7 +12,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 
 from bayescal.inference.potential import labels
-from bayescal.inference.settings import RHAT_LIMIT
+from bayescal.inference.settings import Goal
 
 TAILS = (0.05, 0.95)  # quantiles whose effective sample size is the tail's
 
@@ -26,14 +26,14 @@ class Quality:
     ess_bulk: np.ndarray
     ess_tail: np.ndarray
 
-    def failures(self, required_ess: float) -> list[str]:
-        """What keeps the draws from being good, worst parameter first in each sentence; empty if nothing does."""
+    def failures(self, goal: Goal) -> list[str]:
+        """What keeps the draws from a goal, worst parameter first in each sentence; empty if nothing does."""
         found = []
-        if not (self.rhat < RHAT_LIMIT).all():
-            found.append(f"R-hat of {self._worst(-self.rhat, self.rhat, '.3f')} is not below {RHAT_LIMIT}")
+        if goal.rhat is not None and not (self.rhat < goal.rhat).all():
+            found.append(f"R-hat of {self._worst(-self.rhat, self.rhat, '.3f')} is not below {goal.rhat}")
         for name, ess in (("bulk", self.ess_bulk), ("tail", self.ess_tail)):
-            if not (ess > required_ess).all():
-                found.append(f"{name} ESS of {self._worst(ess, ess, '.0f')} is not above {required_ess:.0f}")
+            if goal.ess is not None and not (ess > goal.ess).all():
+                found.append(f"{name} ESS of {self._worst(ess, ess, '.0f')} is not above {goal.ess:.0f}")
         return found
 
     def _worst(self, order: np.ndarray, values: np.ndarray, form: str) -> str:

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
-from bayescal.inference import laplace, mcmc, optimise
+from bayescal.inference import checkpoint as checkpoints
+from bayescal.inference import laplace, mcmc, optimise, runs
 from bayescal.inference.blackjax_nuts import blackjax_nuts
+from bayescal.inference.checkpoint import Store, Unfinished
+from bayescal.inference.fingerprint import fingerprint
 from bayescal.inference.hmcecs import hmcecs
 from bayescal.inference.mclmc import mclmc
+from bayescal.inference.optimum import Optimum, as_arrays, from_arrays
+from bayescal.inference.pathfinder import pathfinder
 from bayescal.inference.potential import Model, Potential, Values
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
-from bayescal.inference.result import Result, assemble, laplace_group
-from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Method
+from bayescal.inference.result import Result, assemble
+from bayescal.inference.reweighting import reweighted
+from bayescal.inference.sampler import Sampler
+from bayescal.inference.settings import FitSettings, Method
 from bayescal.inference.smc import smc
+from bayescal.inference.svi import svi
 from bayescal.inference.weighing import weigh
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
@@ -43,45 +55,75 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
     units: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: ProgressFunction = silent,
+    checkpoint: str | Path | None = None,
+    unfinished: Unfinished = "refuse",
 ) -> Result:
     """Fit a NumPyro model.
+
+    With a checkpoint, a fit that was killed or interrupted goes on by the same call with `unfinished="resume"`, to the
+    same draws, bit for bit, on the same kind of machine. The first ctrl-C ends the draws after the current block and
+    returns them, the second leaves at once.
 
     Args:
         model: function model(inputs, data) with at least one latent, real-valued site.
         inputs: pytree of arrays and numbers; an argument of every compiled program, never a constant in it.
         data: the same, as the model takes it.
         key: from `jax.random.key`; the same key, device kind and settings give the same draws.
-        method: one of `bayescal.inference.settings.Method`; none: as the settings say.
+        method: see `bayescal.inference.settings.Method`; none: as the settings say.
         settings: see `FitSettings`; none: its defaults.
         start: physical values to search the mode from, some or all; the rest starts at the prior's median.
         tempered: inputs of an easier problem by (inputs, stage) on the way to the mode, see `optimise.find_mode`.
         units: unit by parameter name, stored with the draws.
         provenance: what else shall be stored with the result; JSON must be able to hold it.
         progress: called now and then with a `Progress`.
+        checkpoint: folder that keeps the fit while it runs; it stays until `remove_checkpoint`, to be called when the
+            result is saved. None: the fit lives in memory.
+        unfinished: what to do where the folder holds a fit: `refuse`, `resume` (also a finished one, with more `draws`
+            or a stricter `until`) or `restart`.
 
     Returns:
         The result, also of a fit that did not converge: look at `converged` and `verdict`.
+
+    Raises:
+        InputError: the model, its data or its start cannot be used, or the checkpoint holds an unfinished fit that
+            nothing was said about, or one of something else.
+        KeyboardInterrupt: ctrl-C before the first draw, or a second one.
     """
     settings = settings or FitSettings.model_validate({})
     settings = settings if method is None else settings.model_copy(update={"method": method})
     began = time.perf_counter()
     keys = dict(zip(("model", "prior", "method"), jax.random.split(key, 3), strict=True))
     potential = Potential(model, inputs, data, keys["model"])
-    problem = _find_mode(potential, keys["prior"], settings, start, tempered, progress)
-    outcome = METHODS[settings.method](keys["method"], problem, settings, progress)
+    depends_on = partial(fingerprint, model, {"inputs": inputs, "data": data}, key, settings, start)
+    with _store(checkpoint, depends_on, unfinished, settings) as store:
+        search = partial(_search, potential, keys["prior"], settings, start, tempered, progress)
+        problem = _problem(potential, store, search)
+        outcome = METHODS[settings.method](keys["method"], problem, settings, progress)
     facts = {
         **_environment(key, settings),
         **outcome.facts,
         "mode": _mode_facts(problem.optimum),
-        "gradients": potential.evaluations.gradients + outcome.facts.get("nuts_gradients", 0),
+        "gradients": potential.evaluations.gradients + outcome.facts.get("chain_gradients", 0),
         "values": potential.evaluations.values,
-        "wall_time_s": time.perf_counter() - began,
+        "wall_time_s": store.seconds_before + time.perf_counter() - began,
         **(provenance or {}),
     }
     return _result(problem, outcome, facts, settings, units or {})
 
 
-def _find_mode(potential, key, settings, start, tempered, progress) -> Problem:
+def _store(
+    checkpoint: str | Path | None,
+    depends_on: Callable[[], Mapping[str, str]],
+    unfinished: Unfinished,
+    settings: FitSettings,
+) -> AbstractContextManager[Store]:
+    if checkpoint is None:
+        return nullcontext(Store())
+    return checkpoints.opened(Path(checkpoint), depends_on(), unfinished, settings.checkpoint_seconds)
+
+
+def _search(potential, key, settings, start, tempered, progress) -> dict[str, Any]:
+    """Draws of the prior, the optimum, and what was spent, as a stage of the fit keeps them."""
     prior = potential.sample_prior(key, settings.prior_draws)
     scale = optimise.prior_scale(prior)
     first = potential.unconstrain(start or {}, scale.centre)
@@ -96,7 +138,20 @@ def _find_mode(potential, key, settings, start, tempered, progress) -> Problem:
         raise InputError(
             f"the log-density is not finite at any of {len(starts)} starts: look at the priors and the data"
         )
-    return Problem(potential, prior, optimum, laplace.gaussian(optimum))
+    return {"prior": prior, "counts": potential.evaluations.counts(), **as_arrays(optimum)}
+
+
+def _problem(potential: Potential, store: Store, search: Callable[[], dict[str, Any]]) -> Problem:
+    found = store.stage("mode", search)
+    prior, counts = found.pop("prior"), found.pop("counts")
+    optimum = from_arrays(found)
+    if store.resumed and not abs(potential.value(optimum.x) - optimum.value) < optimise.SAME:
+        raise InputError(
+            "the log-density at the mode is no longer what it was when the run was begun: the model, or what it calls, "
+            "has changed; undo that or begin anew with --restart"
+        )
+    potential.evaluations.set(counts)
+    return Problem(potential, prior, optimum, laplace.gaussian(optimum), store)
 
 
 def _map(key, problem, settings, progress) -> Outcome:
@@ -114,52 +169,23 @@ def _map(key, problem, settings, progress) -> Outcome:
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
     weighed = weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
-    index = weighed.resample(draw_key, settings.draws)
-    failures = _mode_failures(problem.optimum)
-    if not weighed.khat < KHAT_LIMIT:
-        failures.append(f"k-hat of the importance weights is {weighed.khat:.2f}, not below {KHAT_LIMIT}: use nuts")
-    return Outcome(
-        problem.potential.constrain(weighed.x[None, index]),
-        {"lp": -weighed.potential[None, index]},
-        failures,
-        f"k-hat of the importance weights is {weighed.khat:.2f}, {weighed.ess:.0f} effective draws",
-        {"khat": weighed.khat, "importance_ess": weighed.ess},
-    )
+    return reweighted(draw_key, problem.potential, weighed, settings.draws, _mode_failures(problem.optimum))
 
 
-def _nuts(key, problem, settings, progress) -> Outcome:
-    weigh_key, run_key = jax.random.split(key)
-    weighed = weigh(weigh_key, problem, settings.importance_draws, progress)
-    trusted = problem.optimum.converged and weighed.trusted
-    spent = problem.potential.evaluations.gradients
+def _chains(key, problem, settings, progress) -> Outcome:
+    def setup(trusted):
+        return Sampler(problem.potential, settings), mcmc.plan(settings, trusted=trusted)
 
-    def watch(stage, done, total, divergences, step_size, gradients):
-        line = f"{stage} {done} of {total}, {divergences} divergences, step size {step_size:.3g}"
-        progress(Progress(stage, done, total, spent + gradients, divergences, step_size, line))
-
-    attempts = mcmc.plan(settings, trusted=trusted)
-    run = mcmc.sample(run_key, problem.potential, problem.approximation, attempts, settings, watch)
-    trace = run.trace
-    stats = {name: value for name, value in trace._asdict().items() if name not in ("y", "potential")}
-    return Outcome(
-        run.draws,
-        {"lp": -trace.potential, **stats},
-        run.failures(settings),
-        f"R-hat below 1.01, bulk and tail ESS above {settings.required_ess:.0f}, no divergence",
-        {
-            "khat": weighed.khat,
-            "importance_ess": weighed.ess,
-            "metric_trusted": trusted,
-            "attempts": run.attempts,
-            "nuts_gradients": run.gradients,
-        },
-    )
+    return runs.draw(key, problem, setup, settings, progress)
 
 
 METHODS = {
     "map": _map,
     "laplace": _laplace,
-    "nuts": _nuts,
+    "pathfinder": pathfinder,
+    "svi": svi,
+    "nuts": _chains,
+    "hmc": _chains,
     "blackjax_nuts": blackjax_nuts,
     "mclmc": mclmc,
     "smc": smc,
@@ -167,11 +193,11 @@ METHODS = {
 }
 
 
-def _mode_failures(optimum: optimise.Optimum) -> list[str]:
+def _mode_failures(optimum: Optimum) -> list[str]:
     return [] if optimum.converged else [f"the mode was not found: {optimum.reason}"]
 
 
-def _mode_facts(optimum: optimise.Optimum) -> dict[str, Any]:
+def _mode_facts(optimum: Optimum) -> dict[str, Any]:
     return {
         "log_density": -optimum.value,
         "newton_decrement": optimum.decrement,
@@ -202,18 +228,18 @@ def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], settings:
         "prior": problem.potential.constrain(problem.prior[None]),
         "observed_data": _small_arrays(problem.potential.data),
     }
-    curvature = laplace_group(
-        laplace.physical_moments(problem.potential, problem.approximation),
-        laplace.unconstrained_moments(problem.potential, problem.approximation),
-        {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement},
-    )
+    at_mode = {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement}
+    curvature = laplace.moments(problem.potential, problem.approximation, at_mode)
     attributes = {
         "method": settings.method,
         "converged": not outcome.failures,
         "verdict": verdict[0].upper() + verdict[1:] + ".",
         "provenance": facts,
     }
-    return assemble(groups, curvature, attributes, units)
+    result = assemble(groups, curvature, attributes, units)
+    for name, group in outcome.groups.items():
+        result.data[name] = xr.DataTree(group)
+    return result
 
 
 def _small_arrays(data: Any) -> dict[str, np.ndarray]:

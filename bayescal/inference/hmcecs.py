@@ -21,12 +21,15 @@ from numpyro.infer.util import potential_energy
 
 from bayescal.errors import InputError
 from bayescal.inference import runs
-from bayescal.inference.kernels import block, joined, start_places
-from bayescal.inference.mcmc import FROZEN_WARMUP, LEARNING_TARGETS, LEARNING_WARMUP, Attempt, Phase
-from bayescal.inference.placement import Placement, Shares
+from bayescal.inference.gaussian import Gaussian
+from bayescal.inference.kernels import block, form_of, start_places
+from bayescal.inference.keys import as_keys, as_numbers, blank, stacked
+from bayescal.inference.machine import Attempt, Phase
+from bayescal.inference.mcmc import FROZEN_WARMUP, LEARNING_TARGETS, LEARNING_WARMUP
+from bayescal.inference.placement import Placement
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import ProgressFunction
-from bayescal.inference.sampler import FIRST_STEP, Control, Trace
+from bayescal.inference.sampler import FIRST_STEP, Control
 from bayescal.inference.settings import FitSettings
 from bayescal.inference.subsampling import Plate, without_rows
 from bayescal.inference.whitened_model import SITE, whitened
@@ -54,15 +57,13 @@ def hmcecs(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress:
             "hmcecs needs a model that looks at a part of its data: put the observed site into `with numpyro.plate("
             '"rows", N, subsample_size=m) as row:` and index what it observes and predicts with `row`, or use nuts'
         )
-    samplers: list[SubsamplingSampler] = []
 
     def setup(trusted: bool):  # noqa: FBT001 what the weights said
         attempt = _attempt(settings, trusted=trusted)
-        samplers.append(SubsamplingSampler(problem, plate, attempt, settings))
-        return samplers[0], [attempt]
+        return SubsamplingSampler(problem, plate, attempt, settings), [attempt]
 
     outcome = runs.draw(key, problem, setup, settings, progress)
-    renewal = float(np.mean(samplers[0].renewals))
+    renewal = float(outcome.stats["row_acceptance"].mean())
     outcome.facts.update(rows=plate.size, rows_a_gradient=plate.part, row_acceptance=renewal)
     if not renewal > LEAST_RENEWAL:
         outcome.failures.append(f"new rows are accepted at a rate of {renewal:.2f}: raise subsample_size or ecs_blocks")
@@ -79,52 +80,69 @@ def _attempt(settings: FitSettings, *, trusted: bool) -> Attempt:
     )
 
 
-class SubsamplingSampler:
-    """Blocks of iterations of NumPyro's HMCECS.
+class RowsTrace(NamedTuple):
+    """What is kept of each iteration: the fields of `Trace`, and how readily new rows were accepted."""
 
-    Attributes:
-        whitening: x = mode + factor y.
-        renewals: mean acceptance of new rows in each block.
-    """
+    y: Any
+    potential: Any
+    energy: Any
+    acceptance_rate: Any
+    n_steps: Any
+    step_size: Any
+    diverging: Any
+    row_acceptance: Any
+
+
+class SubsamplingSampler:
+    """Blocks of iterations of NumPyro's HMCECS. Its warm-up learns the metric inside of NumPyro, if at all."""
 
     def __init__(self, problem: Problem, plate: Plate, attempt: Attempt, settings: FitSettings) -> None:
-        self.potential, self.whitening, self.settings = problem.potential, problem.approximation, settings
+        self.potential, self.settings = problem.potential, settings
         self._plate, self._attempt = plate, attempt
-        self._part_gradients = 0
-        self.renewals: list[float] = []
-        expansion = _expansion(problem, plate)
-        arguments = (self.whitening, expansion, self.potential.inputs, self.potential.data)
-        self._placement = Placement(settings, arguments)
-        self._begin, self._move = jax.jit(self._begin_share), jax.jit(self._move_share)
+        self._arguments = (_expansion(problem, plate), self.potential.inputs, self.potential.data)
+        self._form = form_of(self._begin_one, self.potential.size, self._arguments)
+        self._begin = jax.jit(lambda *arguments: as_numbers(self._begin_one(*arguments)))
+        self._run = Placement(settings, self._one_chain, self._arguments)
 
-    @property
-    def gradients(self) -> int:
-        """Spent so far in all chains, counted as gradients over all rows."""
-        return round(self._part_gradients * self._plate.part / self._plate.size)
-
-    def start(self, key: PRNGKeyArray) -> Shares:
+    def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Any:
         """Over-dispersed chains around the mode, each with its own rows."""
         place_key, chain_key = jax.random.split(key)
-        places = start_places(place_key, self.potential, self.whitening, self.settings.chains)
-        shares = self._placement.split((places, jax.random.split(chain_key, self.settings.chains)))
-        return self._placement.run(self._begin, shares, ())
+        places = start_places(place_key, self.potential, whitening, self.settings.chains)
+        keys = jax.random.split(chain_key, self.settings.chains)
+        return stacked([self._begin(y, one, whitening, self._arguments) for y, one in zip(places, keys, strict=True)])
 
-    def run(self, chains: Shares, control: Control) -> tuple[Shares, Trace]:
+    def blank(self) -> Any:
+        """Chains of the right form without meaning, to be filled with saved ones."""
+        return blank(self._form, self.settings.chains)
+
+    def run(self, chains: Any, whitening: Gaussian, control: Control) -> tuple[Any, RowsTrace]:
         """Run at most `settings.block` iterations of every chain; NumPyro knows which of them warm up."""
-        done = self._placement.run(self._move, chains, np.asarray(control.iterations))
-        trace = joined([kept for _, (kept, _) in done.values()], int(control.iterations))
-        self.renewals.append(float(np.mean([rate[:, : control.iterations] for _, (_, rate) in done.values()])))
-        self._part_gradients += int(trace.n_steps.sum()) + RENEWAL_GRADIENTS * trace.n_steps.size
-        return {first: share for first, (share, _) in done.items()}, trace
+        chains, trace = self._run(chains, (np.asarray(control.iterations), whitening))
+        return chains, RowsTrace(*(leaf[:, : control.iterations] for leaf in trace))
 
-    def learn(self, chains: Shares, phase: Phase, draws: np.ndarray) -> Shares:
-        """Nothing: NumPyro's warm-up has learnt step size and metric."""
-        del phase, draws
+    def settle(self, chains: Any) -> Any:
+        """Nothing: NumPyro's warm-up has found the step size."""
         return chains
 
-    def _bound(self, key: PRNGKeyArray, y: Array, arguments: tuple[Any, ...]) -> tuple[HMCECS, Any]:
+    def rewhiten(self, chains: Any, old: Gaussian, draws: np.ndarray) -> tuple[Any, Gaussian]:
+        """Nothing: NumPyro's warm-up has learnt the metric."""
+        del draws
+        return chains, old
+
+    def step_size(self, chains: Any) -> float:
+        """Mean step size of the chains."""
+        return float(chains.hmc_state.adapt_state.step_size.mean())
+
+    def gradients(self, trace: RowsTrace) -> float:
+        """Spent on a block, counted as gradients over all rows."""
+        parts = trace.n_steps.sum() + RENEWAL_GRADIENTS * trace.n_steps.size
+        return float(parts * self._plate.part / self._plate.size)
+
+    def _bound(
+        self, y: Array, key: PRNGKeyArray, whitening: Gaussian, arguments: tuple[Any, ...]
+    ) -> tuple[HMCECS, Any]:
         """NumPyro's kernel, bound to the arguments of the program that is being compiled, and its state at y."""
-        whitening, expansion, *model_arguments = arguments
+        expansion, *model_arguments = arguments
         phase = self._attempt.phases[0]
         inner = NUTS(
             whitened(self.potential.model, whitening, self.potential.unravel),
@@ -137,21 +155,19 @@ class SubsamplingSampler:
         kernel = HMCECS(inner, num_blocks=self.settings.ecs_blocks, proxy=_proxy(expansion))
         return kernel, kernel.init(key, phase.iterations, {SITE: y}, tuple(model_arguments), None)
 
-    def _begin_share(self, share: Any, steering: Any, arguments: tuple[Any, ...]) -> Any:
-        del steering
-        return self._placement.over_chains(lambda place: self._bound(place[1], place[0], arguments)[1])(share)
+    def _begin_one(self, *arguments: Any) -> Any:
+        return self._bound(*arguments)[1]
 
-    def _move_share(self, share: Any, iterations: Array, arguments: tuple[Any, ...]) -> Any:
-        def move(state: Any) -> Any:
-            kernel, _ = self._bound(state.rng_key, state.z[SITE], arguments)
+    def _one_chain(self, state: Any, steering: tuple[Array, Gaussian], arguments: tuple[Any, ...]) -> Any:
+        (iterations, whitening), state = steering, as_keys(state, self._form)
+        kernel, _ = self._bound(state.z[SITE], state.rng_key, whitening, arguments)
 
-            def step(state: Any) -> Any:
-                state = kernel.sample(state, tuple(arguments[2:]), None)
-                return state, (_kept(state), state.accept_prob)
+        def step(state: Any) -> tuple[Any, RowsTrace]:
+            state = kernel.sample(state, tuple(arguments[1:]), None)
+            return state, _kept(state)
 
-            return block(step, state, iterations, self.settings.block)
-
-        return self._placement.over_chains(move)(share)
+        state, trace = block(step, state, iterations, self.settings.block)
+        return as_numbers(state), trace
 
 
 def _expansion(problem: Problem, plate: Plate) -> Expansion:
@@ -162,7 +178,7 @@ def _expansion(problem: Problem, plate: Plate) -> Expansion:
     value, gradient = jax.jit(
         jax.value_and_grad(lambda x, arguments: potential_energy(rest, arguments, {}, potential.unravel(x)))
     )(jnp.asarray(optimum.x), arguments)
-    return Expansion(value - optimum.value, problem.approximation.factor.T @ (gradient - optimum.gradient))
+    return Expansion(value - optimum.value, problem.approximation.dense().factor.T @ (gradient - optimum.gradient))
 
 
 def _proxy(expansion: Expansion) -> Any:
@@ -181,9 +197,9 @@ def _proxy(expansion: Expansion) -> Any:
     return construct
 
 
-def _kept(state: Any) -> Trace:
+def _kept(state: Any) -> RowsTrace:
     inner = state.hmc_state
-    return Trace(
+    return RowsTrace(
         y=inner.z[SITE],
         potential=inner.potential_energy,
         energy=inner.energy,
@@ -191,4 +207,5 @@ def _kept(state: Any) -> Trace:
         n_steps=inner.num_steps,
         step_size=inner.adapt_state.step_size,
         diverging=inner.diverging,
+        row_acceptance=state.accept_prob,
     )

@@ -15,9 +15,9 @@ from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_ave
 from jaxtyping import Array, PRNGKeyArray
 
 from bayescal.errors import InputError
-from bayescal.inference.laplace import Gaussian
-from bayescal.inference.mcmc import Phase
-from bayescal.inference.placement import Placement, Shares
+from bayescal.inference.gaussian import Gaussian, learnt
+from bayescal.inference.keys import as_keys, as_numbers, blank, stacked
+from bayescal.inference.placement import Placement
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import OVERDISPERSION, START_TRIES, Control, Trace
 from bayescal.inference.settings import FitSettings
@@ -47,86 +47,80 @@ class Chain(NamedTuple):
     """A chain between two blocks; several of them have a leading axis."""
 
     state: Any
-    key: PRNGKeyArray
-    step_size: Array
+    key: Any
+    step_size: Any
     averaging: DualAveragingAdaptationState
 
 
 class KernelSampler:
-    """Blocks of iterations of a kernel: makes chains and moves them.
+    """Blocks of iterations of a kernel: makes chains and moves them. It changes none of its arguments."""
 
-    Attributes:
-        whitening: x = mode + factor y.
-        gradients: spent so far in all chains.
-    """
+    def __init__(self, potential: Potential, kernel: Kernel, settings: FitSettings) -> None:
+        self.potential, self.kernel, self.settings = potential, kernel, settings
+        self._first_step = kernel.first_step(potential.size)
+        self._arguments = (potential.inputs, potential.data)
+        self._form = form_of(self._begin_one, potential.size, self._arguments)
+        self._begin = jax.jit(lambda *arguments: as_numbers(self._begin_one(*arguments)))
+        self._run = Placement(settings, self._one_chain, self._arguments)
 
-    def __init__(self, potential: Potential, kernel: Kernel, whitening: Gaussian, settings: FitSettings) -> None:
-        self.potential, self.kernel, self.whitening, self.settings = potential, kernel, whitening, settings
-        self.gradients = 0
-        self._placement = Placement(settings, (potential.inputs, potential.data))
-        self._begin, self._move = jax.jit(self._begin_share), jax.jit(self._move_share)
-
-    def start(self, key: PRNGKeyArray) -> Shares:
+    def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Chain:
         """Over-dispersed chains around the mode, with a first guess of the step size."""
         place_key, chain_key = jax.random.split(key)
-        places = start_places(place_key, self.potential, self.whitening, self.settings.chains)
-        shares = self._placement.split((places, jax.random.split(chain_key, self.settings.chains)))
-        return self._begin_at(shares, self.kernel.first_step(self.potential.size))
+        places = start_places(place_key, self.potential, whitening, self.settings.chains)
+        keys = jax.random.split(chain_key, self.settings.chains)
+        self.potential.evaluations.gradients += self.settings.chains
+        return stacked([self._begin(y, one, whitening, self._arguments) for y, one in zip(places, keys, strict=True)])
 
-    def _begin_at(self, shares: Shares, step_size: float) -> Shares:
-        self.gradients += self.settings.chains
-        return self._placement.run(self._begin, shares, (step_size, self.whitening))
+    def blank(self) -> Chain:
+        """Chains of the right form without meaning, to be filled with saved ones."""
+        return blank(self._form, self.settings.chains)
 
-    def run(self, chains: Shares, control: Control) -> tuple[Shares, Trace]:
+    def run(self, chains: Chain, whitening: Gaussian, control: Control) -> tuple[Chain, Trace]:
         """Run at most `settings.block` iterations of every chain."""
-        done = self._placement.run(self._move, chains, (Control(*map(np.asarray, control)), self.whitening))
-        trace = joined([trace for _, trace in done.values()], int(control.iterations))
-        self.gradients += self.kernel.gradients * int(trace.n_steps.sum())
-        return {first: share for first, (share, _) in done.items()}, trace
+        chains, trace = self._run(chains, (Control(*map(np.asarray, control)), whitening))
+        return chains, Trace(*(leaf[:, : control.iterations] for leaf in trace))
 
-    def learn(self, chains: Shares, phase: Phase, draws: np.ndarray) -> Shares:
-        """End a phase of warm-up: chains go on where they are with what it taught.
+    def settle(self, chains: Chain) -> Chain:
+        """End an adaptation: every chain gets the geometric mean of the chains' averaged step sizes."""
+        step_size = np.exp(np.mean(chains.averaging.log_step_size_avg))
+        settled = stacked([(step_size, _averaging(step_size))] * self.settings.chains)
+        return Chain(chains.state, chains.key, *settled)
 
-        All of them get the geometric mean of their averaged step sizes and, if the phase says so, centre and factor
-        from the draws y [n, d] of all.
-        """
-        averaged = np.concatenate([share.averaging.log_step_size_avg for share in chains.values()])
-        before = self.whitening
-        if phase.learn:
-            self.whitening = before.learnt(draws)
+    def rewhiten(self, chains: Chain, old: Gaussian, draws: np.ndarray) -> tuple[Chain, Gaussian]:
+        """Learn centre and factor from draws y [n, d] of all chains; the states keep their places x."""
+        change, whitening = learnt(old, draws)
+        y, slope = change.place(chains.state.position), change.slope(chains.state.logdensity_grad)
+        return chains._replace(state=chains.state._replace(position=y, logdensity_grad=slope)), whitening
 
-        def place(y: Array) -> np.ndarray:
-            return self.whitening.whiten(before.colour(np.asarray(y))) if phase.learn else np.asarray(y)
+    def step_size(self, chains: Chain) -> float:
+        """Mean step size of the chains."""
+        return float(chains.step_size.mean())
 
-        places = {first: (place(share.state.position), share.key) for first, share in chains.items()}
-        return self._begin_at(places, float(np.exp(averaged.mean())))
+    def gradients(self, trace: Trace) -> float:
+        """Spent on a block."""
+        return float(self.kernel.gradients * trace.n_steps.sum())
 
     def _log_density(self, whitening: Gaussian, arguments: tuple[Any, Any]) -> LogDensity:
         energy = self.potential.programs.energy
         return lambda y: -energy(whitening.colour(y), *arguments)
 
-    def _begin_share(self, share: Any, steering: tuple[Array, Gaussian], arguments: tuple[Any, Any]) -> Chain:
-        step_size, whitening = steering
-        log_density = self._log_density(whitening, arguments)
-        initial, _, _ = dual_averaging_adaptation(0.0)
+    def _begin_one(self, y: Array, key: PRNGKeyArray, whitening: Gaussian, arguments: tuple[Any, Any]) -> Chain:
+        state_key, chain_key = jax.random.split(key)
+        state = self.kernel.start(y, self._log_density(whitening, arguments), state_key)
+        return Chain(state, chain_key, jnp.asarray(self._first_step), _averaging(self._first_step))
 
-        def begin(place: tuple[Array, PRNGKeyArray]) -> Chain:
-            state_key, chain_key = jax.random.split(place[1])
-            state = self.kernel.start(place[0], log_density, state_key)
-            return _strongly_typed(Chain(state, chain_key, step_size, initial(SHRINKAGE_POINT * step_size)))
-
-        return self._placement.over_chains(begin)(share)
-
-    def _move_share(
-        self, share: Chain, steering: tuple[Control, Gaussian], arguments: tuple[Any, Any]
+    def _one_chain(
+        self, chain: Chain, steering: tuple[Control, Gaussian], arguments: tuple[Any, Any]
     ) -> tuple[Chain, Trace]:
         control, whitening = steering
         log_density = self._log_density(whitening, arguments)
-        return self._placement.over_chains(
-            lambda chain: block(
-                lambda one: self._iterate(one, control, log_density), chain, control.iterations, self.settings.block
-            )
-        )(share)
+        chain, trace = block(
+            lambda one: self._iterate(one, control, log_density),
+            as_keys(chain, self._form),
+            control.iterations,
+            self.settings.block,
+        )
+        return as_numbers(chain), trace
 
     def _iterate(self, chain: Chain, control: Control, log_density: LogDensity) -> tuple[Chain, Trace]:
         """One iteration, with dual averaging of the step size while it adapts."""
@@ -148,9 +142,17 @@ class KernelSampler:
         return Chain(state, key, step_size, averaging), kept
 
 
-def _strongly_typed(tree: Any) -> Any:
-    """The tree as a block returns it: a state of other types would have the block compiled a second time."""
-    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), tree)
+def form_of(begin: Callable[..., Any], size: int, arguments: Any) -> Any:
+    """Shapes and types of the state that begin(y, key, whitening, arguments) makes in so many dimensions."""
+    vector, matrix = jax.ShapeDtypeStruct((size,), float), jax.ShapeDtypeStruct((size, size), float)
+    whitening: Any = Gaussian(vector, matrix, matrix)  # pyright: ignore[reportArgumentType]
+    return jax.eval_shape(begin, vector, jax.random.key(0), whitening, arguments)
+
+
+def _averaging(step_size: Any) -> DualAveragingAdaptationState:
+    """The state of a dual averaging that has not begun."""
+    initial, _, _ = dual_averaging_adaptation(0.0)
+    return jax.tree.map(jnp.asarray, initial(SHRINKAGE_POINT * step_size))
 
 
 def start_places(key: PRNGKeyArray, potential: Potential, whitening: Gaussian, chains: int) -> np.ndarray:
@@ -182,8 +184,3 @@ def block(step: Callable[[Any], tuple[Any, Any]], chain: Any, iterations: Any, s
         return chain, jax.tree.map(lambda rows, row: rows.at[i].set(row), carry[1], new)
 
     return jax.lax.fori_loop(0, iterations, iteration, (chain, empty))
-
-
-def joined(traces: list[Trace], iterations: int) -> Trace:
-    """The traces of all chains as one, on the host, without the unused end of the block."""
-    return Trace(*(np.concatenate(leaves)[:, :iterations] for leaves in zip(*jax.device_get(traces), strict=True)))

@@ -40,8 +40,7 @@ def mclmc(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: 
     careful = settings.model_copy(update={"target_accept": max(settings.target_accept, LEAST_TARGET)})
 
     def setup(trusted: bool):  # noqa: FBT001 what the weights said
-        sampler = KernelSampler(problem.potential, kernel(), problem.approximation, careful)
-        return sampler, plan(careful, trusted=trusted)
+        return KernelSampler(problem.potential, kernel(), careful), plan(careful, trusted=trusted)
 
     outcome = runs.draw(key, problem, setup, settings, progress)
     stats = {name: value for name, value in outcome.stats.items() if name != "energy"}  # the kinetic part is not told

@@ -1,4 +1,4 @@
-"""A NUTS run: warm-up, draws until they are good, and what to do where the mode's curvature misleads.
+"""A run of chains: warm-up, draws until they are good, and what to do where the mode's curvature misleads.
 
 x = centre + factor y whitens: the Gaussian at the mode sets centre and factor first. Where its importance weights or a
 divergence say that it does not describe the posterior, both are learnt anew from the draws of all chains.
@@ -6,17 +6,13 @@ divergence say that it does not describe the posterior, both are learnt anew fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import PRNGKeyArray
-
-from bayescal.inference.convergence import Quality, quality
-from bayescal.inference.laplace import Gaussian
-from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import Chains, Control, Sampler, Trace
+from bayescal.inference.checkpoint import Arrays, Store
+from bayescal.inference.convergence import Quality
+from bayescal.inference.interrupts import Interrupts
+from bayescal.inference.machine import DRAW, Attempt, Machine, Phase, State
 from bayescal.inference.settings import FitSettings
 
 FROZEN_WARMUP, LEARNING_WARMUP = 50, 200  # iterations of step-size adaptation alone, and with the metric
@@ -25,36 +21,21 @@ LEARNING_TARGETS = (0.9, 0.98)  # least acceptance asked for where the metric is
 Watch = Callable[[str, int, int, int, float, int], None]
 
 
-class Phase(NamedTuple):
-    """A stretch of warm-up: iterations, and whether centre and factor are learnt from them at its end."""
-
-    iterations: int
-    learn: bool
-
-
-class Attempt(NamedTuple):
-    """How a run is tried: its warm-up, the acceptance asked for, and whether a divergence ends it."""
-
-    phases: list[Phase]
-    target_accept: float
-    last: bool
-
-
 @dataclass(frozen=True)
 class Run:
     """The draws of a run.
 
     Attributes:
         draws: physical values by name [chain, draw, ...].
-        trace: what NUTS tells of each draw [chain, draw].
+        stats: what the sampler tells of each draw, by name [chain, draw].
         quality: R-hat and effective sample sizes, none for fewer than four draws a chain.
         attempts: attempts made, of which the last is kept.
         gradients: of all of them, warm-up included.
         interrupted: whether the user stopped it.
     """
 
-    draws: dict[str, np.ndarray]
-    trace: Trace
+    draws: Arrays
+    stats: Arrays
     quality: Quality | None
     attempts: int
     gradients: int
@@ -62,42 +43,49 @@ class Run:
 
     def failures(self, settings: FitSettings) -> list[str]:
         """What is wrong with the draws, in words; empty if they can be used."""
-        found = ["it was interrupted"] if self.interrupted else []
-        divergences = int(self.trace.diverging.sum())
-        if divergences:
-            found.append(f"{divergences} of {self.trace.diverging.size} trajectories diverged")
+        diverging = self.stats["diverging"]
+        found = [f"it was interrupted after {diverging.shape[1]} draws a chain"] if self.interrupted else []
+        if diverging.any():
+            found.append(f"{int(diverging.sum())} of {diverging.size} trajectories diverged")
         if self.quality is None:
             return [*found, "there are fewer than four draws a chain"]
-        return found + self.quality.failures(settings.required_ess)
+        return found + self.quality.failures(settings.required)
+
+    def unfinished(self, settings: FitSettings) -> bool:
+        """Whether there is more to draw: it was interrupted, or `max_draws` came before what `until` asks for."""
+        if self.interrupted or settings.stop is None:
+            return self.interrupted
+        return self.quality is None or bool(self.quality.failures(settings.stop))
 
 
-def sample(
-    key: PRNGKeyArray,
-    potential: Potential,
-    approximation: Gaussian,
-    attempts: list[Attempt],
-    settings: FitSettings,
-    watch: Watch,
-) -> Run:
-    """Draw from the posterior.
+def sample(machine: Machine, start: Callable[[], State], store: Store, watch: Watch) -> Run:
+    """Draw from the posterior, from where the store says or else from the start.
+
+    The first SIGINT or SIGTERM ends the run after its current block.
 
     Args:
-        key: used once.
-        potential: minus the log-density.
-        approximation: the Gaussian at the mode; chains start around it.
-        attempts: from `plan`; the next one is tried where one meets a divergence.
-        settings: of the fit.
+        machine: moves the chains.
+        start: makes the first state.
+        store: keeps the run at times and at its end.
         watch: called after each block with stage, iterations done and planned, divergences, step size, gradients.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted before the first draw.
     """
-    sampler = Sampler(potential, approximation, settings)
-    chains, record, interrupted, used = sampler.start(key), Record(potential), False, 0
-    for attempt in attempts:
-        used += 1
-        chains = _warm_up(sampler, chains, attempt, watch)
-        chains, record, interrupted = _draw(sampler, chains, attempt, watch)
-        if interrupted or not record.divergences:
-            break
-    return Run(record.draws(), record.trace(), record.quality(), used, sampler.gradients, interrupted)
+    saved = store.load()
+    state = start() if saved is None else machine.restore(saved)
+    with Interrupts() as interrupts:
+        while not machine.finished(state) and not interrupts.asked:
+            state = machine.advance(state)
+            if store.due():
+                store.save(*machine.saved(state))
+            watch(*machine.look(state))
+        store.save(*machine.saved(state))
+    interrupted = not machine.finished(state)
+    if not state.draws():
+        raise KeyboardInterrupt
+    stats = {name: value for name, value in state.joined().items() if not name.startswith(DRAW)}
+    return Run(state.draws(), stats, state.quality(), state.attempt + 1, round(state.gradients), interrupted)
 
 
 def plan(settings: FitSettings, *, trusted: bool) -> list[Attempt]:
@@ -117,91 +105,3 @@ def plan(settings: FitSettings, *, trusted: bool) -> list[Attempt]:
 
 def _warmup(settings: FitSettings, default: int) -> int:
     return default if settings.warmup is None else settings.warmup
-
-
-def _warm_up(sampler: Sampler, chains: Chains, attempt: Attempt, watch: Watch) -> Chains:
-    done, total = 0, sum(phase.iterations for phase in attempt.phases)
-    for phase in attempt.phases:
-        traces = []
-        for iterations in _blocks(phase.iterations, sampler.settings.block):
-            chains, trace = sampler.run(chains, Control(iterations, True, attempt.target_accept))
-            traces.append(trace)
-            done += iterations
-            watch("warm-up", done, total, 0, float(trace.step_size[:, -1].mean()), sampler.gradients)
-        if traces:
-            chains = sampler.settle(chains)
-        if traces and phase.learn:
-            chains = sampler.rewhiten(chains, _join(traces).y.reshape(-1, sampler.potential.size))
-    return chains
-
-
-def _draw(sampler: Sampler, chains: Chains, attempt: Attempt, watch: Watch) -> tuple[Chains, Record, bool]:
-    """Draw until there is enough, block by block; an interrupt keeps the finished blocks."""
-    settings, record = sampler.settings, Record(sampler.potential)
-    try:
-        while not record.enough(settings):
-            iterations = min(settings.block, record.goal(settings) - record.length)
-            chains, trace = sampler.run(chains, Control(iterations, False, attempt.target_accept))
-            record.add(trace, sampler.whitening)
-            step_size = float(trace.step_size.mean())
-            watch("draws", record.length, record.goal(settings), record.divergences, step_size, sampler.gradients)
-            if record.divergences and not attempt.last:
-                break
-    except KeyboardInterrupt:
-        if not record.length:
-            raise
-        return chains, record, True
-    return chains, record, False
-
-
-class Record:
-    """The draws so far."""
-
-    def __init__(self, potential: Potential) -> None:
-        self._potential = potential
-        self._traces: list[Trace] = []
-        self._draws: list[dict[str, np.ndarray]] = []
-        self.length = self.divergences = 0
-
-    def add(self, trace: Trace, whitening: Gaussian) -> None:
-        """Append a block, turning its draws into physical values."""
-        self._traces.append(trace)
-        self._draws.append(self._potential.constrain(whitening.mode + trace.y @ whitening.factor.T))
-        self.length += trace.potential.shape[1]
-        self.divergences += int(trace.diverging.sum())
-
-    def goal(self, settings: FitSettings) -> int:
-        """Draws a chain after which the run ends at the latest, as far as is known."""
-        return settings.draws if settings.min_ess is None or self.length < settings.draws else settings.max_draws
-
-    def enough(self, settings: FitSettings) -> bool:
-        """Whether the run can end: the number of draws is there and, where asked for, their quality."""
-        if self.length < settings.draws:
-            return False
-        if settings.min_ess is None or self.length >= settings.max_draws:
-            return True
-        judged = self.quality()
-        return judged is not None and not judged.failures(settings.min_ess)
-
-    def trace(self) -> Trace:
-        """All blocks in one."""
-        return _join(self._traces)
-
-    def draws(self) -> dict[str, np.ndarray]:
-        """Physical values by name [chain, draw, ...]."""
-        return {name: np.concatenate([block[name] for block in self._draws], axis=1) for name in self._draws[0]}
-
-    def quality(self) -> Quality | None:
-        """Convergence figures of the draws so far, none for fewer than four a chain."""
-        return quality(self.draws()) if self.length >= 4 else None
-
-
-def _blocks(iterations: int, block: int) -> Iterator[int]:
-    """Lengths of the blocks that make up so many iterations."""
-    for done in range(0, iterations, block):
-        yield min(block, iterations - done)
-
-
-def _join(traces: list[Trace]) -> Trace:
-    """One trace of consecutive ones."""
-    return Trace(*(np.concatenate(parts, axis=1) for parts in zip(*traces, strict=True)))

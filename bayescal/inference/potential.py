@@ -6,7 +6,7 @@ and other values of the same shapes run without compiling again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,13 +15,26 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro import handlers
-from numpyro.distributions import biject_to
+from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import constrain_fn, potential_energy
 
 from bayescal.errors import InputError
 from bayescal.inference.subsampling import Plate, every_row, find_plate, summed
 
 CHUNK = 100  # rows that become physical values at once: one compiled program for any number of draws
+
+
+def _in_order(gather: Callable) -> classmethod:
+    """The same names in alphabetical order.
+
+    NumPyro takes the fields of a distribution from a set, in an order that changes from process to process. Programs
+    with priors among their arguments would not be found in the compilation cache, nor be the same in another process.
+    """
+    return classmethod(lambda cls: tuple(sorted(gather(cls))))
+
+
+for _name in ("gather_pytree_data_fields", "gather_pytree_aux_fields"):
+    setattr(Distribution, _name, _in_order(getattr(Distribution, _name).__func__))
 
 Model = Callable[[Any, Any], Any]
 Values = dict[str, Any]
@@ -48,6 +61,14 @@ class Evaluations:
         self.values = 0
         self.gradients = 0
 
+    def counts(self) -> tuple[int, int]:
+        """Values and gradients so far."""
+        return self.values, self.gradients
+
+    def set(self, counts: Sequence[int] | np.ndarray) -> None:
+        """Go on from counts that were taken before."""
+        self.values, self.gradients = map(int, counts)
+
 
 class Potential:
     """Minus the log-density of the latent sites, in the unconstrained space; the Jacobian is included.
@@ -60,7 +81,7 @@ class Potential:
         size: length of the flat vector.
         unravel: unconstrained values by name of a flat vector.
         inputs, data: arguments of the model, on the device.
-        evaluations: what was spent so far, shared with the potentials made by `with_inputs`.
+        evaluations: what was spent so far, shared with the potentials made by `with_inputs` and `with_data`.
         programs: the compiled functions.
     """
 
@@ -83,6 +104,12 @@ class Potential:
         other = object.__new__(Potential)
         other.__dict__.update(self.__dict__)
         other.inputs = _like(_on_device(inputs, "inputs"), self.inputs)
+        return other
+
+    def with_data(self, inputs: Any, data: Any) -> Potential:
+        """The potential of another data set; where the shapes are the same, nothing is compiled again."""
+        other = self.with_inputs(inputs)
+        other.data = _like(_on_device(data, "data"), self.data)
         return other
 
     def value(self, x: Float[Array, " d"] | np.ndarray) -> float:

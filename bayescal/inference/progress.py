@@ -10,7 +10,7 @@ class Progress(NamedTuple):
     """A look at a running fit, passed to the `progress` function between two pieces of work.
 
     Attributes:
-        stage: "map", "hessian", "laplace", "warm-up" or "draws".
+        stage: "map", "laplace", "pathfinder", "svi", "warm-up" or "draws".
         done, total: steps or iterations of this stage so far, and at most.
         gradients: gradients of the log-density spent so far in the whole fit.
         divergences: divergent trajectories among the draws kept so far.

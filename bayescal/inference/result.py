@@ -1,16 +1,17 @@
 """What a fit returns: draws with names and units, how it went, and where it came from.
 
-The file is NetCDF with the groups of ArviZ (posterior, sample_stats, prior, observed_data) and one of ours, `laplace`:
-mean and covariance at the mode, in physical and in unconstrained coordinates. The root holds `format`, `version`,
+The file is NetCDF with the groups of ArviZ (posterior, sample_stats, prior, observed_data) and two of ours. `laplace`:
+mean and covariance at the mode, in physical and in unconstrained coordinates; in large spaces `mean` and `sd`, and the
+covariance in few numbers (`bayescal.inference.gaussian.LowRankGaussian`). `approximation`, of laplace, pathfinder and
+svi: `shift` and `sd_ratio` of every scalar parameter, as `bayescal.inference.importance.Bias` defines them, and, of
+svi, the evidence's lower bound at every step, `elbo` [nats]. The root holds `format`, `version`,
 `method`, `converged`, `verdict` and, as JSON text, `provenance`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import numpy as np
 import xarray as xr
 
 from bayescal.errors import InputError
+from bayescal.inference.files import replacing
+from bayescal.inference.gaussian import LowRankGaussian
 
 FORMAT = "bayescal-result"
 VERSION = 1
@@ -39,7 +42,7 @@ class Result:
 
     @property
     def method(self) -> str:
-        """One of `bayescal.inference.settings.Method`."""
+        """Which one: see `bayescal.inference.settings.Method`."""
         return str(self.data.attrs["method"])
 
     @property
@@ -56,6 +59,16 @@ class Result:
     def attrs(self) -> dict[str, Any]:
         """Provenance: versions, key, settings, gradients, wall time, device and what the caller added."""
         return json.loads(self.data.attrs["provenance"])
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended the run early; its draws can be used as far as they go."""
+        return bool(self.attrs.get("interrupted", False))
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to draw: it was interrupted, or `max_draws` came before what `until` asks for."""
+        return bool(self.attrs.get("unfinished", False))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,16 +91,10 @@ class Result:
         """Write the result as NetCDF; an interrupted write leaves an older file as it was."""
         path = Path(path)
         try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            with replacing(path) as temporary:
+                self.data.to_netcdf(temporary, engine="h5netcdf")
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from error
-        os.close(handle)
-        try:
-            self.data.to_netcdf(name, engine="h5netcdf")
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> Result:
@@ -157,6 +164,43 @@ def laplace_group(physical: Moments, unconstrained: Moments, attributes: Mapping
     )
 
 
+def low_rank_group(
+    physical: Marginals, approximation: LowRankGaussian, labels: Sequence[str], attributes: Mapping[str, float]
+) -> xr.Dataset:
+    """The group `laplace` in a large space: marginals by parameter, and the covariance's parts by coordinate."""
+    return xr.Dataset(
+        {
+            "mean": ("parameter", physical.mean),
+            "sd": ("parameter", physical.sd),
+            "unconstrained_mean": ("coordinate", approximation.mode),
+            "unconstrained_scale": ("coordinate", approximation.scale),
+            "unconstrained_directions": (("direction", "coordinate"), approximation.directions),
+            "unconstrained_variances": ("direction", approximation.variances),
+        },
+        coords={"parameter": list(physical.labels), "coordinate": list(labels)},
+        attrs=dict(attributes),
+    )
+
+
+def approximation_group(
+    labels: Sequence[str], shift: np.ndarray, sd_ratio: np.ndarray, elbo: np.ndarray | None
+) -> xr.Dataset:
+    """The group `approximation`: its bias by parameter [p], and the bound at every step of a fit by steps."""
+    figures = xr.Dataset(
+        {"shift": ("parameter", shift), "sd_ratio": ("parameter", sd_ratio)}, coords={"parameter": list(labels)}
+    )
+    return figures if elbo is None else figures.assign(elbo=("step", elbo))
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """Means and standard deviations [p] with the label of each component."""
+
+    labels: tuple[str, ...]
+    mean: np.ndarray
+    sd: np.ndarray
+
+
 @dataclass(frozen=True)
 class Moments:
     """A mean [d] and a covariance [d, d] with the label of each component."""
@@ -164,9 +208,3 @@ class Moments:
     labels: tuple[str, ...]
     mean: np.ndarray
     covariance: np.ndarray
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,15 +1,14 @@
-"""Blocks of NUTS iterations in whitened coordinates, x = centre + factor y.
+"""Blocks of HMC or NUTS iterations in whitened coordinates, x = centre + factor y.
 
 Centre and factor are arguments of one compiled program, as are inputs and data: nothing is compiled twice.
 
-Every chain runs as the same one-chain program, one thread a device, so that one device gives the same draws as
-several, bit for bit; vectorised chains round differently.
+A block is cut anywhere without a change of the draws, and threads or devices (`bayescal.inference.placement`) do not
+change them either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -21,14 +20,15 @@ from numpyro.infer.hmc_util import dual_averaging
 from numpyro.infer.util import ParamInfo
 
 from bayescal.errors import InputError
-from bayescal.inference.laplace import Gaussian
+from bayescal.inference.gaussian import Gaussian, learnt
+from bayescal.inference.placement import Placement
 from bayescal.inference.potential import Potential
 from bayescal.inference.settings import FitSettings
 
 OVERDISPERSION = 1.5  # width of the starts, in widths of the Gaussian
 START_TRIES = 20  # starts where the log-density is not finite are drawn again, closer to the mode each time
 FIRST_STEP = 0.95  # times d^(-1/4): near the best step size for a standard normal in d dimensions
-
+JITTER = 0.4  # HMC varies its step size by up to this share; without it, tail ESS in 6 dimensions was 19 of 4000 draws
 
 Numbers = Any  # an array: NumPy's outside the compiled program, JAX's inside
 
@@ -64,97 +64,86 @@ class Control(NamedTuple):
 
 
 class Sampler:
-    """NUTS on a potential: makes states and runs blocks of iterations.
+    """HMC or NUTS on a potential: makes states and runs blocks of iterations. It changes none of its arguments."""
 
-    Attributes:
-        whitening: x = mode + factor y.
-        gradients: spent so far in all chains.
-    """
-
-    def __init__(self, potential: Potential, whitening: Gaussian, settings: FitSettings) -> None:
-        self.potential, self.whitening, self.settings = potential, whitening, settings
-        self.gradients = 0
+    def __init__(self, potential: Potential, settings: FitSettings) -> None:
+        self.potential, self.settings = potential, settings
         energy = potential.programs.energy
 
         def whitened(centre, factor, inputs, data):
             return lambda y: energy(centre + factor @ y, inputs, data)
 
-        self._init, self._sample = hmc(potential_fn_gen=whitened, algo="NUTS")
+        self._kernel = kernel(settings)
+        self._init, self._sample = hmc(potential_fn_gen=whitened, algo=self._kernel.algorithm)
         self._average_init, self._average_update = dual_averaging()
-        self._layout = Layout(settings)
-        self._run = jax.jit(self._share)
-        self._model_arguments = [
-            jax.device_put((potential.inputs, potential.data), device) for device in self._layout.devices
-        ]
+        self._first_step = FIRST_STEP * potential.size**-0.25
+        self._run = Placement(settings, self._one_chain, (potential.inputs, potential.data))
 
-    def start(self, key: PRNGKeyArray) -> Chains:
+    def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Chains:
         """Over-dispersed states around the mode, with a first guess of the step size."""
-        keys = jax.random.split(key, self.settings.chains)
-        first_step = FIRST_STEP * self.potential.size**-0.25
-        states = [self._start_one(one, first_step) for one in keys]
-        adaptation = [self._average_init(float(np.log(2.0 * first_step)))] * len(states)
-        return Chains(_stack(states), _stack(adaptation))
+        return self._chains([self._start_one(one, whitening) for one in jax.random.split(key, self.settings.chains)])
 
-    def _start_one(self, key: PRNGKeyArray, step_size: float) -> HMCState:
+    def blank(self) -> Chains:
+        """States of the right form without meaning, to be filled with saved ones."""
+        origin = ParamInfo(jnp.zeros(self.potential.size), jnp.zeros(()), jnp.zeros(self.potential.size))
+        return self._chains([self._state(origin, jax.random.key(0))] * self.settings.chains)
+
+    def _chains(self, states: list[HMCState]) -> Chains:
+        adaptation = self._average_init(float(np.log(2.0 * self._first_step)))
+        return Chains(_stack(states), _stack([adaptation] * len(states)))
+
+    def _start_one(self, key: PRNGKeyArray, whitening: Gaussian) -> HMCState:
         draw_key, kernel_key = jax.random.split(key)
-        centre, factor = self.whitening.mode, self.whitening.factor
         for number, one in enumerate(jax.random.split(draw_key, START_TRIES)):
             width = OVERDISPERSION * (1.0 - number / START_TRIES)
             y = width * np.asarray(jax.random.normal(one, (self.potential.size,)))
-            value, gradient = self.potential.value_and_grad(centre + factor @ y)
+            value, gradient = self.potential.value_and_grad(whitening.mode + whitening.factor @ y)
             if np.isfinite(value) and np.isfinite(gradient).all():
-                point = ParamInfo(jnp.asarray(y), jnp.asarray(value), jnp.asarray(factor.T @ gradient))
-                state = self._init(
-                    point,
-                    num_warmup=0,
-                    step_size=step_size,
-                    adapt_step_size=False,
-                    adapt_mass_matrix=False,
-                    max_tree_depth=self.settings.max_tree_depth,
-                    model_args=(centre, factor, self.potential.inputs, self.potential.data),
-                    rng_key=kernel_key,
-                )
-                return _with_keys(state, jax.random.key_data)
+                slope = whitening.factor.T @ gradient
+                return self._state(ParamInfo(*map(jnp.asarray, (y, value, slope))), kernel_key)
         raise InputError("no chain can start: the log-density around the mode is not finite")
 
-    def run(self, chains: Chains, control: Control) -> tuple[Chains, Trace]:
-        """Run at most `settings.block` iterations of every chain."""
-        steering = (Control(*map(np.asarray, control)), self.whitening.mode, self.whitening.factor)
-        with ThreadPoolExecutor(len(self._layout.devices)) as pool:
-            done = [
-                pool.submit(self._run_device, number, chains, steering) for number in range(len(self._layout.devices))
-            ]
-            shares = {first: share for future in done for first, share in future.result()}
-        chains, trace = jax.tree.map(
-            lambda *leaves: np.concatenate(leaves), *(shares[first] for first in sorted(shares))
+    def _state(self, point: ParamInfo, key: PRNGKeyArray) -> HMCState:
+        """NumPyro's state at a point; this also sets up its kernel, without which no block can run."""
+        state = self._init(
+            point,
+            num_warmup=0,
+            step_size=self._first_step,
+            adapt_step_size=False,
+            adapt_mass_matrix=False,
+            model_args=(None, None, self.potential.inputs, self.potential.data),  # nothing is evaluated here
+            rng_key=key,
+            **self._kernel.options,
         )
-        trace = Trace(*(leaf[:, : control.iterations] for leaf in trace))
-        self.gradients += int(trace.n_steps.sum())
-        return chains, trace
+        return _with_keys(state, jax.random.key_data)
 
-    def _run_device(self, number: int, chains: Chains, steering: tuple[Any, ...]) -> list[tuple[int, Any]]:
-        """The shares of one device, in turn, each with the number of its first chain."""
-        done = []
-        for first in self._layout.firsts(number):
-            share = jax.tree.map(lambda leaf, first=first: leaf[first : first + self._layout.at_once], chains)
-            placed = jax.device_put((share, steering), self._layout.devices[number])
-            done.append((first, jax.device_get(self._run(*placed, self._model_arguments[number]))))
-        return done
+    def run(self, chains: Chains, whitening: Gaussian, control: Control) -> tuple[Chains, Trace]:
+        """Run at most `settings.block` iterations of every chain."""
+        steering = (Control(*map(np.asarray, control)), whitening.mode, whitening.factor)
+        chains, trace = self._run(chains, steering)
+        return chains, Trace(*(leaf[:, : control.iterations] for leaf in trace))
 
-    def _share(self, chains: Chains, steering: tuple[Any, ...], model_arguments: Any) -> tuple[Chains, Trace]:
+    def _one_chain(self, chain: Chains, steering: tuple[Any, ...], model_arguments: Any) -> tuple[Chains, Trace]:
         control, *whitening = steering
         arguments = (*whitening, *model_arguments)
-        return self._layout.over_chains(lambda one: self._one_chain(one, control, arguments))(chains)
 
-    def _one_chain(self, chain: Chains, control: Control, arguments: tuple[Any, ...]) -> tuple[Chains, Trace]:
         def iteration(i, carry):
             chain, trace = carry
-            state = self._sample(_with_keys(chain.state, jax.random.wrap_key_data), arguments)
+            state = self._move(_with_keys(chain.state, jax.random.wrap_key_data), arguments)
             chain = self._adapt(Chains(_with_keys(state, jax.random.key_data), chain.adaptation), control)
             return chain, jax.tree.map(lambda rows, new: rows.at[i].set(new), trace, _kept(state))
 
         empty = jax.tree.map(lambda leaf: jnp.zeros((self.settings.block, *leaf.shape), leaf.dtype), _kept(chain.state))
         return jax.lax.fori_loop(0, control.iterations, iteration, (chain, empty))
+
+    def _move(self, state: HMCState, arguments: tuple[Any, ...]) -> HMCState:
+        """One iteration; the step size, varied or not, is afterwards as before."""
+        step_size = state.adapt_state.step_size
+        if self._kernel.jitter:
+            key = jax.random.fold_in(state.rng_key, 3)  # NumPyro splits the same key into 0, 1 and 2
+            factor = 1.0 + self._kernel.jitter * jax.random.uniform(key, minval=-1.0, maxval=1.0)
+            state = _with_step_size(state, factor * step_size)
+        return _with_step_size(self._sample(state, arguments), step_size)
 
     def _adapt(self, chain: Chains, control: Control) -> Chains:
         """Dual averaging of the step size (M. Hoffman and A. Gelman, JMLR 15 (2014) 1593), while it adapts."""
@@ -170,51 +159,38 @@ class Sampler:
         adaptation = _stack([self._average_init(float(np.log(2.0 * step_size[0])))] * self.settings.chains)
         return Chains(_with_step_size(chains.state, step_size), adaptation)
 
-    def rewhiten(self, chains: Chains, draws: np.ndarray) -> Chains:
+    def rewhiten(self, chains: Chains, old: Gaussian, draws: np.ndarray) -> tuple[Chains, Gaussian]:
         """Learn centre and factor from draws y [n, d] of all chains; the states keep their places x."""
-        old, (n, d) = self.whitening, draws.shape
-        shrinkage = (d + 2.0) / (n + d + 2.0)  # towards the old metric, which few draws cannot replace
-        spread = (1.0 - shrinkage) * np.atleast_2d(np.cov(draws.T)) + shrinkage * np.eye(d)
-        change, centre = np.linalg.cholesky(spread), draws.mean(axis=0)
-        factor = old.factor @ change
-        self.whitening = Gaussian(old.mode + old.factor @ centre, factor @ factor.T, factor)
-        y = np.linalg.solve(change, (chains.state.z - centre).T).T
-        moved = chains.state._replace(z=y, z_grad=chains.state.z_grad @ change)
-        return Chains(moved, chains.adaptation)
+        change, whitening = learnt(old, draws)
+        moved = chains.state._replace(z=change.place(chains.state.z), z_grad=change.slope(chains.state.z_grad))
+        return Chains(moved, chains.adaptation), whitening
+
+    def step_size(self, chains: Chains) -> float:
+        """Mean step size of the chains."""
+        return float(chains.state.adapt_state.step_size.mean())
+
+    def gradients(self, trace: Trace) -> float:
+        """Spent on a block."""
+        return float(trace.n_steps.sum())
 
 
-class Layout:
-    """Which chains run where.
+class Kernel(NamedTuple):
+    """How NumPyro moves a chain: its algorithm with the options of its start, and how much the step size varies."""
 
-    Attributes:
-        devices: those that run chains.
-        at_once: chains that a device runs at the same time.
-        over_chains: makes a function of one chain one of such a share.
+    algorithm: str
+    options: dict[str, Any]
+    jitter: float
+
+
+def kernel(settings: FitSettings) -> Kernel:
+    """The kernel of a method.
+
+    HMC takes so many steps of a size that varies a little: where all directions have the same period, as whitened ones
+    do, a fixed length may bring each chain back to where it was (R. Neal, arXiv:1206.1901, section 3.2).
     """
-
-    def __init__(self, settings: FitSettings) -> None:
-        (here,) = jnp.zeros(()).devices()
-        devices, method = jax.devices(here.platform), settings.chain_method
-        if method == "auto":
-            method = "vectorized" if len(devices) == 1 and here.platform != "cpu" else "parallel"
-        self.devices = devices[: settings.chains] if method == "parallel" else [here]
-        self.chains = settings.chains
-        self.at_once = settings.chains if method == "vectorized" else 1
-        self.over_chains = jax.vmap if method == "vectorized" else _single
-
-    def firsts(self, number: int) -> range:
-        """First chain of each share of a device."""
-        return range(number, self.chains, len(self.devices) if self.at_once == 1 else self.chains)
-
-
-def _single(function: Callable) -> Callable:
-    """Apply a function of one chain to a share that holds just one."""
-
-    def on_share(chains):
-        out = function(jax.tree.map(lambda leaf: leaf[0], chains))
-        return jax.tree.map(lambda leaf: leaf[None], out)
-
-    return on_share
+    if settings.method == "hmc":
+        return Kernel("HMC", {"num_steps": settings.leaps, "trajectory_length": None}, JITTER)
+    return Kernel("NUTS", {"max_tree_depth": settings.max_tree_depth}, 0.0)
 
 
 def _kept(state: HMCState) -> Trace:

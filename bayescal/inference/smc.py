@@ -24,8 +24,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from bayescal.errors import InputError
 from bayescal.inference.convergence import quality
-from bayescal.inference.laplace import Gaussian
-from bayescal.inference.optimise import prior_scale
+from bayescal.inference.gaussian import Approximation
+from bayescal.inference.interrupts import Interrupts
+from bayescal.inference.optimum import prior_scale
 from bayescal.inference.potential import Potential, prior_potential
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction
@@ -47,6 +48,7 @@ MAX_STAGES = 1000
 NO_DENSITY = -1e30  # log-density of a point outside the support, finite so that differences of it are numbers
 
 LogDensity = Callable[[Array], Array]
+Watch = Callable[[int, "Stage"], None]
 
 
 class Base(NamedTuple):
@@ -64,7 +66,7 @@ class Base(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What is known after a stage.
+    """What is known after a stage; those of a run together are arrays [stage].
 
     Temperature t, leapfrog steps of all moves, step size for the next stage, mean acceptance, gain in log-evidence.
     """
@@ -77,11 +79,11 @@ class Stage(NamedTuple):
 
 
 class Particles(NamedTuple):
-    """The end of a run: whitened coordinates [particle, d], their potential [particle], and the stages."""
+    """The end of a run: whitened coordinates [particle, d], their potential [particle], and its stages."""
 
     y: np.ndarray
     potential: np.ndarray
-    stages: list[Stage]
+    stages: Stage
 
 
 def smc(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: ProgressFunction) -> Outcome:
@@ -89,22 +91,34 @@ def smc(key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: Pr
 
     Raises:
         InputError: the log-density is finite at too few draws of the prior.
+        KeyboardInterrupt: it was interrupted before the first run was finished.
     """
     base_key, run_key = jax.random.split(key)
     tempering = Tempering(problem, settings)
-    base = tempering.base(base_key)
-    runs, interrupted = [], False
+    base = Base(**problem.stage("base", lambda: tempering.base(base_key)._asdict()))
+    keys, runs, interrupted = jax.random.split(run_key, settings.chains), [], False
     try:
-        for number, (one, particles) in enumerate(
-            zip(jax.random.split(run_key, settings.chains), base.particles, strict=True), start=1
-        ):
-            watch = partial(_watch, progress, problem.potential, f"run {number} of {settings.chains}")
-            runs.append(tempering.run(one, base, particles, watch))
+        with Interrupts() as interrupts:
+            for number in range(settings.chains):
+                watch = partial(_watch, interrupts, progress, problem.potential, (number + 1, settings.chains))
+                runs.append(_run(problem, tempering, (keys[number], base, number), watch))
     except KeyboardInterrupt:
         if not runs:
             raise
         interrupted = True
     return _outcome(problem, base, runs, settings, interrupted=interrupted)
+
+
+def _run(problem: Problem, tempering: Tempering, which: tuple[Any, Base, int], watch: Watch) -> Particles:
+    """One of the runs, as a stage of the fit."""
+    key, base, number = which
+
+    def compute():
+        found = tempering.run(key, base, base.particles[number], watch)
+        return {"y": found.y, "potential": found.potential, **found.stages._asdict()}
+
+    found = problem.stage(f"run-{number + 1}", compute)
+    return Particles(found.pop("y"), found.pop("potential"), Stage(**found))
 
 
 class Tempering:
@@ -157,9 +171,7 @@ class Tempering:
         energy = self.potential.programs.energy
         return jax.lax.map(lambda row: energy(row, inputs, data), x, batch_size=self.batch)
 
-    def run(
-        self, key: PRNGKeyArray, base: Base, particles: np.ndarray, watch: Callable[[int, Stage], None]
-    ) -> Particles:
+    def run(self, key: PRNGKeyArray, base: Base, particles: np.ndarray, watch: Watch) -> Particles:
         """From the base to the posterior; the last stage resamples and moves at its temperature."""
         uniform = np.full(len(particles), 1.0 / len(particles))
         state = TemperedSMCState(particles, uniform, np.zeros(()))  # pyright: ignore[reportArgumentType]
@@ -176,7 +188,8 @@ class Tempering:
             if last or not np.isfinite(stages[-1].temperature):
                 break
         y = np.asarray(state.particles)
-        return Particles(y, self.energies(self.problem.approximation.colour(y)), stages)
+        joined = Stage(*map(np.asarray, zip(*stages, strict=True)))
+        return Particles(y, self.energies(self.problem.approximation.colour(y)), joined)
 
     def _move(
         self, base: str, key: PRNGKeyArray, state: TemperedSMCState, step_size: Array, *arguments: Any
@@ -202,7 +215,7 @@ class Tempering:
         state = state._replace(tempering_param=temperature)
         return state, Stage(temperature, n_steps, step_size, acceptance, info.log_likelihood_increment)
 
-    def _densities(self, base: str, whitening: Gaussian, inputs: Any, data: Any) -> tuple[LogDensity, LogDensity]:
+    def _densities(self, base: str, whitening: Approximation, inputs: Any, data: Any) -> tuple[LogDensity, LogDensity]:
         """Log-densities, in whitened coordinates, of the base and of the posterior relative to it."""
         log_base = {"prior": self._log_prior, "gaussian": self._log_gaussian}[base](whitening, inputs, data)
         energy = self.potential.programs.energy
@@ -213,7 +226,7 @@ class Tempering:
 
         return log_base, log_likelihood
 
-    def _log_prior(self, whitening: Gaussian, inputs: Any, data: Any) -> LogDensity:
+    def _log_prior(self, whitening: Approximation, inputs: Any, data: Any) -> LogDensity:
         energy = prior_potential(self.potential.model, inputs, data, jax.random.key(0)).programs.energy
         return lambda y: -energy(whitening.colour(y), inputs, data)
 
@@ -245,44 +258,58 @@ def _covariance(state: TemperedSMCState) -> Array:
     return (1.0 - shrinkage) * raw + shrinkage * jnp.diag(jnp.diag(raw))
 
 
-def _watch(progress: ProgressFunction, potential: Potential, run: str, count: int, stage: Stage) -> None:
-    line = f"{run}: stage {count}, temperature {stage.temperature:.3g}, acceptance {stage.acceptance:.2f}"
+def _watch(
+    interrupts: Interrupts,
+    progress: ProgressFunction,
+    potential: Potential,
+    run: tuple[int, int],
+    count: int,
+    stage: Stage,
+) -> None:
+    """Tell of a stage; end the run where that was asked for."""
+    name = f"run {run[0]} of {run[1]}"
+    line = f"{name}: stage {count}, temperature {stage.temperature:.3g}, acceptance {stage.acceptance:.2f}"
     done = int(100.0 * stage.temperature)
-    progress(Progress(run, done, 100, potential.evaluations.gradients, 0, stage.step_size, line))
+    progress(Progress(name, done, 100, potential.evaluations.gradients, 0, stage.step_size, line))
+    if interrupts.asked:
+        raise KeyboardInterrupt
 
 
 def _outcome(
     problem: Problem, base: Base, runs: list[Particles], settings: FitSettings, *, interrupted: bool
 ) -> Outcome:
     draws = problem.potential.constrain(problem.approximation.colour(np.stack([run.y for run in runs])))
-    found = [] if base.name == "prior" or problem.optimum.converged else ["the mode to start from was not found"]
-    found += ["it was interrupted"] if interrupted else []
-    stages = [run.stages for run in runs]
-    slowest, acceptance = max(map(len, stages)), min(of_run[-1].acceptance for of_run in stages)
+    stages, required = [run.stages for run in runs], settings.required
+    found = [f"it was interrupted after {len(runs)} of {settings.chains} runs"] if interrupted else []
+    if base.name == "gaussian" and not problem.optimum.converged:
+        found.append("the mode to start from was not found")
+    slowest = max(len(of_run.temperature) for of_run in stages)
+    acceptance = min(of_run.acceptance[-1] for of_run in stages)
     where = "the prior" if base.name == "prior" else f"a Gaussian {WIDE:.0f} times as wide as the mode"
     return Outcome(
         draws,
         {"lp": -np.stack([run.potential for run in runs])},
-        found + _failures(stages) + quality(draws).failures(settings.required_ess),
-        f"{len(runs)} runs from {where} agree after at most {slowest} stages: R-hat below 1.01, bulk and tail ESS "
-        f"above {settings.required_ess:.0f}; the last moves were accepted at a rate of {acceptance:.2f} or more",
+        found + _failures(stages) + quality(draws).failures(required),
+        f"{len(runs)} runs from {where} agree after at most {slowest} stages: R-hat below {required.rhat}, bulk and "
+        f"tail ESS above {required.ess:.0f}; the last moves were accepted at a rate of {acceptance:.2f} or more",
         {
             "base": base.name,
-            "stages": [len(of_run) for of_run in stages],
-            "temperatures": [[stage.temperature for stage in of_run] for of_run in stages],
-            "acceptance": [[stage.acceptance for stage in of_run] for of_run in stages],
-            "log_evidence": [base.log_share + sum(stage.log_evidence for stage in of_run) for of_run in stages],
+            "stages": [len(of_run.temperature) for of_run in stages],
+            "temperatures": [of_run.temperature.tolist() for of_run in stages],
+            "acceptance": [of_run.acceptance.tolist() for of_run in stages],
+            "log_evidence": [base.log_share + float(of_run.log_evidence.sum()) for of_run in stages],
+            "interrupted": interrupted,
+            "unfinished": interrupted,
         },
     )
 
 
-def _failures(stages: list[list[Stage]]) -> list[str]:
+def _failures(stages: list[Stage]) -> list[str]:
     """What the stages of each run say against them."""
     found = ["one run alone cannot tell whether the particles are enough"] if len(stages) < 2 else []
-    last = [of_run[-1] for of_run in stages]
-    if not all(stage.temperature == 1.0 for stage in last):
+    if not all(of_run.temperature[-1] == 1.0 for of_run in stages):
         found.append("a run did not reach the posterior: raise particles")
-    worst = min(stage.acceptance for stage in last)
+    worst = min(of_run.acceptance[-1] for of_run in stages)
     if not worst > LEAST_ACCEPTANCE:
         found.append(f"the last moves were accepted at a rate of {worst:.2f}: raise smc_moves or particles")
     return found

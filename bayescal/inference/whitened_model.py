@@ -12,7 +12,7 @@ from jaxtyping import Array
 from numpyro.distributions import biject_to
 from numpyro.primitives import Messenger
 
-from bayescal.inference.laplace import Gaussian
+from bayescal.inference.gaussian import Gaussian
 
 SITE = "_whitened"  # the only free parameter of such a model, y [d]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ from bayescal.charge.detector import ChargeConstants, ChargeDetector, simulate
 from bayescal.charge.signals import PixelSignals
 from bayescal.errors import InputError
 from bayescal.likelihoods.intervals import IntegerADC, RealADC
-from bayescal.likelihoods.plan import HitPlan, Tolerance, plan_hits
+from bayescal.likelihoods.plan import HitPlan, Tolerance, common_shapes, plan_hits
 from bayescal.readers.hits import Hits, from_rows
 from bayescal.segments import Segments
 
@@ -180,3 +180,15 @@ def with_plan(
     coverage = eqx.tree_at(lambda c: c.pixel, inputs.coverage, np.where(inputs.live, inputs.coverage.pixel, -1))
     plan = plan_hits(np.asarray(value)[..., 0], signal, coverage, chip, tolerance)
     return eqx.tree_at(lambda i: i.plan, inputs, plan, is_leaf=lambda leaf: leaf is None)
+
+
+def with_common_plans(inputs: Sequence[ChargeInputs]) -> list[ChargeInputs]:
+    """Inputs of several data sets of one coverage, their plans padded to the same shapes: all share one program."""
+    plans = common_shapes([_plan(one) for one in inputs], inputs[0].coverage)
+    return [eqx.tree_at(lambda i: i.plan, one, plan) for one, plan in zip(inputs, plans, strict=True)]
+
+
+def _plan(inputs: ChargeInputs) -> HitPlan:
+    if inputs.plan is None:
+        raise ValueError("plans can be padded to common shapes once there are any: use with_plan first")
+    return inputs.plan

@@ -4,7 +4,22 @@ import pytest
 
 from bayescal.cli.app import app
 
-COMMANDS = ["models", "init", "check", "simulate", "fit", "summary", "compare", "report", "export", "convert", "demo"]
+COMMANDS = [
+    "models",
+    "init",
+    "check",
+    "simulate",
+    "fit",
+    "summary",
+    "compare",
+    "report",
+    "export",
+    "convert",
+    "validate",
+    "loo",
+    "residuals",
+    "demo",
+]
 
 
 def test_commands():

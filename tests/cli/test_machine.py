@@ -31,6 +31,9 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jax")
 
 
+NO_GPU = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": ""}
+
+
 def test_outputs_leave_no_trace(tmp_path):
     path = tmp_path / "new" / "result.nc"
     assert require_writable(path) == path
@@ -50,14 +53,10 @@ def test_outputs_below_a_file(tmp_path):
         require_writable(tmp_path / "file" / "result.nc")
 
 
-def test_a_fresh_process_gets_a_device_for_each_chain(study):
-    """Nothing starts JAX before the study's device and chains are known."""
-    study.write_text(study.read_text().replace('data = "volts.npz"\n', ""))
-    script = (
-        "import jax, sys\nfrom bayescal.cli import main\n"
-        "try:\n    main(['check', sys.argv[1]])\n"
-        "except SystemExit as left:\n    print('left with', left.code, 'devices', jax.device_count())\n"
-    )
-    command = [sys.executable, "-c", script, str(study)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert f"left with 0 devices {min(2, os.cpu_count())}" in shown.stdout
+def test_a_fresh_process_gets_the_device_of_the_study(study):
+    """Nothing starts JAX before the study's device is known."""
+    study.write_text(study.read_text().replace("[sampler]\n", '[sampler]\ndevice = "gpu"\n'))
+    command = [sys.executable, "-c", "from bayescal.cli import main\nmain()", "check", str(study)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=NO_GPU)
+    assert shown.returncode == 2
+    assert "device 'gpu' was asked for, but JAX has only 'cpu'" in shown.stderr

@@ -45,6 +45,9 @@ def test_from_data_to_report(bayescal, fitted, capsys):
     assert (fitted / "result.yaml").read_text().count("slope: ") == 1
     exported = json.loads((fitted / "result.json").read_text())
     assert np.array(exported["covariance"]).shape == (2, 2)
+    assert bayescal("export", posterior, "--csv", fitted / "c.csv", "--covariance", fitted / "v.csv") == 0
+    assert (fitted / "c.csv").read_text().startswith("parameter,unit,mean,median,mode,sd,low_68,")
+    assert (fitted / "v.csv").read_text().count("\n") == 1 + 4
 
 
 def test_a_fit_that_does_not_converge_is_written_and_leaves_with_three(bayescal, study, tmp_path, capsys):

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 from bayescal.diagnostics import contents
+from bayescal.diagnostics.correlation import has_covariance
 
 
 def test_scalars_carry_draws_prior_truth_and_mode(nuts_result, known):
@@ -43,3 +45,14 @@ def test_a_result_without_prior_or_curvature_is_read(nuts_result):
     component = contents.scalars(type(nuts_result)(data))[0]
     assert component.prior.size == 0
     assert component.mode is None
+
+
+def test_mode_of_a_large_space_has_widths_but_no_covariance(map_result):
+    data = map_result.data.copy()
+    stored = data["laplace"].to_dataset()
+    sd = np.sqrt(np.diag(stored["covariance"]))
+    data["laplace"] = xr.DataTree(stored.drop_vars("covariance").assign(sd=("parameter", sd)))
+    large = type(map_result)(data)
+    assert contents.scalars(large)[0].mode_sd == pytest.approx(contents.scalars(map_result)[0].mode_sd)
+    assert contents.curvature(large) is None
+    assert not has_covariance(large)

@@ -25,7 +25,7 @@ def test_result_has_what_that_of_nuts_has(run):
     for name in ("diverging", "lp", "energy", "acceptance_rate", "n_steps", "step_size"):
         assert stats[name].shape == (4, 500)
     assert result.units == {"mean": "cm"}
-    assert result.attrs["gradients"] > result.attrs["sampler_gradients"] >= stats["n_steps"].values.sum()
+    assert result.attrs["gradients"] > result.attrs["chain_gradients"] >= stats["n_steps"].values.sum()
 
 
 def test_trajectories_cut_short_are_told(known_models):

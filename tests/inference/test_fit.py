@@ -1,6 +1,7 @@
 """From a model to a result, by every method."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -84,8 +85,26 @@ def test_laplace_of_a_gaussian(gaussian_case, key):
     assert_mean(result.draws("mean")[:, 0], gaussian_case.data[0], result.attrs["importance_ess"])
 
 
+def test_laplace_of_a_thousand_rates_with_many_counts(make_hierarchy, hierarchy_means, assert_means, key):
+    case = make_hierarchy(1e4)
+    result = fit(*case, key=key, method="laplace")
+    assert result.converged, result.verdict
+    draws = np.column_stack([result.draws("inverse"), result.draws("rate")])
+    assert_means(draws, hierarchy_means(case), result.attrs["importance_ess"])
+    assert result.attrs["gradients"] < 400
+    assert "covariance" not in result.data["laplace"]
+    assert result.data["laplace"]["sd"].shape == (1001,)
+
+
+def test_laplace_of_a_thousand_rates_with_few_counts_is_no_posterior(make_hierarchy, key):
+    result = fit(*make_hierarchy(3.0), key=key, method="laplace")
+    assert not result.converged
+    assert "not below 0.7: these are draws of the approximation alone" in result.verdict
+    assert len(np.unique(result.draws("inverse"))) > 200
+
+
 def test_sharp_posterior_and_stopping_by_ess(sharp_case, key):
-    settings = FitSettings(draws=50, min_ess=600, max_draws=2000)
+    settings = FitSettings(draws=50, until="ess > 600 and rhat < 1.01", max_draws=2000)
     result = fit(*sharp_case, key=key, settings=settings)
     assert result.converged, result.verdict
     n_draws = result.data["posterior"].sizes["draw"]
@@ -93,16 +112,18 @@ def test_sharp_posterior_and_stopping_by_ess(sharp_case, key):
     judged = quality({"share": result.data["posterior"]["share"].values})
     assert min(judged.ess_bulk.min(), judged.ess_tail.min()) > 600
     earlier = quality({"share": result.data["posterior"]["share"].values[:, : n_draws - settings.block]})
-    assert earlier.failures(600)
+    assert earlier.failures(settings.stop)
 
 
 def test_max_draws_ends_a_run_that_is_not_good_enough(gaussian_case, key):
-    settings = FitSettings(draws=20, min_ess=1e5, max_draws=45, warmup=20)
+    settings = FitSettings(draws=20, until="ess > 1e5", max_draws=45, warmup=20)
     result = fit(*gaussian_case, key=key, settings=settings)
     assert result.data["posterior"].sizes["draw"] == 45
     assert not result.converged
     assert "ESS of mean[" in result.verdict
     assert "is not above 100000" in result.verdict
+    assert result.unfinished
+    assert not result.interrupted
 
 
 def test_banana_with_a_deterministic_site(banana_case, key):
@@ -115,12 +136,14 @@ def test_banana_with_a_deterministic_site(banana_case, key):
 def test_interrupt_keeps_the_finished_blocks(gaussian_case, key):
     def interrupt(progress):
         if progress.stage == "draws" and progress.done == 30:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     result = fit(*gaussian_case, key=key, progress=interrupt)
     assert result.data["posterior"].sizes["draw"] == 30
     assert not result.converged
-    assert result.verdict.startswith("It was interrupted")
+    assert result.verdict.startswith("It was interrupted after 30 draws a chain")
+    assert result.interrupted
+    assert result.unfinished
 
 
 def test_no_finite_start_is_an_input_error(key):
@@ -154,7 +177,7 @@ def test_vectorised_chains_agree_with_sequential_ones(gaussian_case, key):
 SCRIPT = """
 import sys
 import jax
-jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_num_cpu_devices", int(sys.argv[2]))
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -173,13 +196,14 @@ print(len(jax.devices()))
 """
 
 
-def test_two_devices_give_the_same_draws_as_one(tmp_path):
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_threads_and_devices_give_the_same_draws_as_one_after_the_other(tmp_path, devices):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), devices]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["2"]
+    assert done.stdout.split() == [devices]
     parallel, sequential = (np.fromfile(tmp_path / name) for name in ("parallel", "sequential"))
     assert parallel.size == 150
     np.testing.assert_array_equal(parallel, sequential)

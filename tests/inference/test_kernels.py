@@ -8,62 +8,77 @@ import numpyro.distributions as dist
 import pytest
 
 from bayescal.errors import InputError
-from bayescal.inference import FitSettings
+from bayescal.inference import FitSettings, mclmc
 from bayescal.inference.blackjax_nuts import kernel
+from bayescal.inference.gaussian import Gaussian
 from bayescal.inference.kernels import KernelSampler, block, start_places
-from bayescal.inference.laplace import Gaussian
-from bayescal.inference.mcmc import Phase
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import Control
 
 
 def made(known, key, method="sequential"):
-    potential = Potential(*known.case, key)
+    """A sampler, and a whitening with the right widths but no correlations."""
     widths = known.sd["mean"]
     around = Gaussian(known.data, np.diag(widths**2), np.diag(widths))
-    return KernelSampler(potential, kernel(8), around, FitSettings(chains=3, chain_method=method))
-
-
-def places(sampler, chains):
-    return sampler.whitening.colour(np.concatenate([share.state.position for share in chains.values()]))
+    return KernelSampler(Potential(*known.case, key), kernel(8), FitSettings(chains=3, chain_method=method)), around
 
 
 def test_blocks_of_any_length_are_one_program(known_models, key):
-    sampler, traced = made(known_models.gaussian(), key), []
-    one_move = sampler.kernel.step
+    sampler, around = made(known_models.gaussian(), key)
+    one_move, traced = sampler.kernel.step, []
 
     def counted(*arguments):
         traced.append(1)
         return one_move(*arguments)
 
     sampler.kernel = sampler.kernel._replace(step=counted)
-    chains, traces = sampler.start(key), []
+    chains = sampler.start(key, around)
     for iterations in (3, 10, 1):
-        chains, trace = sampler.run(chains, Control(iterations, True, 0.8))
-        traces.append(trace)
+        chains, trace = sampler.run(chains, around, Control(iterations, True, 0.8))
         assert trace.y.shape == (3, iterations, 10)
+        assert sampler.gradients(trace) == trace.n_steps.sum()
+        np.testing.assert_array_equal(chains.state.position, trace.y[:, -1])
     assert len(traced) <= 3  # shapes, the loop's body, and that once more with its settled types
-    assert sampler.gradients == 3 + sum(int(trace.n_steps.sum()) for trace in traces)
-    np.testing.assert_allclose(places(sampler, chains), sampler.whitening.colour(traces[-1].y[:, -1]))
+
+
+@pytest.mark.parametrize("one", [kernel(8), mclmc.kernel()], ids=["nuts", "mclmc"])
+def test_blank_chains_have_the_form_of_real_ones(known_models, key, one):
+    sampler, around = made(known_models.gaussian(), key)
+    sampler = KernelSampler(sampler.potential, one, sampler.settings)
+    chains = sampler.start(key, around)
+    after = sampler.settle(sampler.run(chains, around, Control(2, True, 0.8))[0])
+    forms = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (sampler.blank(), chains, after)]
+    assert forms[0] == forms[1] == forms[2]
 
 
 def test_vectorised_chains_agree_with_sequential_ones(known_models, key):
     found = {}
     for method in ("sequential", "vectorized"):
-        sampler = made(known_models.gaussian(), key, method)
-        found[method] = sampler.run(sampler.start(key), Control(5, False, 0.8))[1].y
+        sampler, around = made(known_models.gaussian(), key, method)
+        found[method] = sampler.run(sampler.start(key, around), around, Control(5, False, 0.8))[1].y
     np.testing.assert_allclose(found["vectorized"], found["sequential"], rtol=1e-6)
 
 
-def test_learning_keeps_places_and_unites_step_sizes(known_models, key):
-    sampler = made(known_models.gaussian(), key)
-    chains, _ = sampler.run(sampler.start(key), Control(10, True, 0.8))
-    before = places(sampler, chains)
-    draws = np.random.default_rng(0).normal(2.0, 3.0, (500, 10))
-    chains = sampler.learn(chains, Phase(10, learn=True), draws)
-    np.testing.assert_allclose(places(sampler, chains), before, rtol=1e-9)
-    assert len({float(share.step_size[0]) for share in chains.values()}) == 1
-    np.testing.assert_allclose(sampler.whitening.covariance[0, 0], 9.0 * 1e-4, rtol=0.3)
+def test_rewhitening_leaves_chains_where_they_are(known_models, key):
+    sampler, old = made(known_models.gaussian(), key)
+    before = sampler.start(key, old)
+    after, new = sampler.rewhiten(before, old, np.random.default_rng(0).normal(2.0, 3.0, (500, 10)))
+
+    def slopes(chains, whitening):
+        return chains.state.logdensity_grad @ np.linalg.inv(whitening.factor)
+
+    np.testing.assert_allclose(new.colour(after.state.position), old.colour(before.state.position), rtol=1e-9)
+    np.testing.assert_allclose(slopes(after, new), slopes(before, old), rtol=1e-9)
+    np.testing.assert_allclose(new.covariance[0, 0], 9.0 * 1e-4, rtol=0.3)
+
+
+def test_settling_unites_step_sizes(known_models, key):
+    sampler, around = made(known_models.gaussian(), key)
+    chains, _ = sampler.run(sampler.start(key, around), around, Control(10, True, 0.8))
+    assert len(set(chains.step_size)) == 3
+    settled = sampler.settle(chains)
+    np.testing.assert_allclose(np.log(settled.step_size), chains.averaging.log_step_size_avg.mean())
+    assert sampler.step_size(settled) == settled.step_size[0]
 
 
 def test_no_finite_start_is_refused(key):

@@ -27,7 +27,7 @@ def test_known_moments_of_the_banana_by_a_grid(known_models, key):
 
 def test_nuts_in_a_curved_valley_has_no_divergences(known_models):
     known = known_models.banana()
-    settings = FitSettings(draws=1000, min_ess=400, max_draws=4000)
+    settings = FitSettings(draws=1000, until="ess > 400", max_draws=4000)
     result = fit(*known.case, key=jax.random.key(3), settings=settings)
     assert result.converged, result.verdict
     assert not result.data["sample_stats"]["diverging"].values.any()

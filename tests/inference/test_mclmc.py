@@ -29,7 +29,7 @@ def test_two_gradients_a_step_and_no_energy(run):
     assert "energy" not in stats
     drawn = stats["n_steps"].values.sum()
     np.testing.assert_allclose(drawn / stats["n_steps"].size, 2.0, rtol=0.1)
-    assert result.attrs["sampler_gradients"] > 2 * drawn
+    assert result.attrs["chain_gradients"] > 2 * drawn
 
 
 def test_one_parameter_is_refused(key):

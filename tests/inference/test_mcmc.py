@@ -6,7 +6,9 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
+from bayescal.inference.checkpoint import Store
 from bayescal.inference.laplace import Gaussian
+from bayescal.inference.machine import Machine
 from bayescal.inference.mcmc import plan, sample
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import Sampler
@@ -18,8 +20,9 @@ def around(mode, widths):
     return Gaussian(mode, np.diag(widths**2), np.diag(widths))
 
 
-def quiet(*looks):
-    del looks
+def sampled(key, potential, approximation, attempts, settings):
+    machine = Machine(Sampler(potential, settings), attempts)
+    return sample(machine, lambda: machine.start(key, approximation), Store(), lambda *looks: None)
 
 
 def test_a_wrong_metric_is_learnt_from_all_chains(gaussian_case, key):
@@ -27,32 +30,13 @@ def test_a_wrong_metric_is_learnt_from_all_chains(gaussian_case, key):
     potential = Potential(*gaussian_case, key)
     widths = np.sqrt(np.diag(gaussian_case.inputs["covariance"]))
     settings = FitSettings(draws=300)
-    run = sample(
-        key, potential, around(gaussian_case.data, 0.1 * widths), plan(settings, trusted=False), settings, quiet
-    )
+    run = sampled(key, potential, around(gaussian_case.data, 0.1 * widths), plan(settings, trusted=False), settings)
     assert not run.failures(settings)
     assert run.attempts == 1
-    assert run.trace.n_steps[:, -100:].mean() < 16
+    assert run.stats["n_steps"][:, -100:].mean() < 16
     draws = run.draws["mean"][..., 0]
     assert_mean(draws, gaussian_case.data[0], run.quality.ess_bulk[0])
     assert_mean((draws - gaussian_case.data[0]) ** 2, widths[0] ** 2, 0.3 * run.quality.ess_bulk[0])
-
-
-def test_rewhitening_leaves_chains_where_they_are(gaussian_case, key):
-    potential = Potential(*gaussian_case, key)
-    sampler = Sampler(potential, around(gaussian_case.data, np.ones(10)), FitSettings(chains=3))
-    chains = sampler.start(key)
-
-    def places(chains):
-        whitening = sampler.whitening
-        return whitening.mode + chains.state.z @ whitening.factor.T
-
-    before = places(chains)
-    slope = chains.state.z_grad @ np.linalg.inv(sampler.whitening.factor)
-    chains = sampler.rewhiten(chains, np.random.default_rng(0).normal(2.0, 3.0, (500, 10)))
-    np.testing.assert_allclose(places(chains), before, rtol=1e-10)
-    np.testing.assert_allclose(chains.state.z_grad @ np.linalg.inv(sampler.whitening.factor), slope, rtol=1e-10)
-    np.testing.assert_allclose(np.diag(sampler.whitening.covariance), 9.0, rtol=0.3)
 
 
 def test_a_divergence_voids_the_frozen_metric(key):
@@ -64,7 +48,7 @@ def test_a_divergence_voids_the_frozen_metric(key):
 
     potential = Potential(funnel, 3.0, None, key)
     settings = FitSettings(draws=100, warmup=40)
-    run = sample(key, potential, around(np.zeros(5), np.ones(5)), plan(settings, trusted=True), settings, quiet)
+    run = sampled(key, potential, around(np.zeros(5), np.ones(5)), plan(settings, trusted=True), settings)
     assert run.attempts == 3
     assert any("diverged" in sentence or "R-hat" in sentence for sentence in run.failures(settings))
 

@@ -96,6 +96,14 @@ def test_new_inputs_of_the_same_shape_are_not_traced_again(key):
     assert other.evaluations.gradients == 3
 
 
+def test_other_data_are_another_potential(potential):
+    x = np.array([0.3, -0.4, 0.7])
+    moved = potential.with_data(INPUTS, DATA.astype(np.float32) + 1.0)
+    fresh = Potential(line, INPUTS, np.asarray(DATA + 1.0), jax.random.key(1))
+    np.testing.assert_allclose(moved.value(x), fresh.value(x), rtol=1e-6)  # data of single precision
+    assert potential.value(x) != moved.value(x)
+
+
 def test_prior_potential_leaves_out_data_and_factors(key):
     x = np.array([0.3, -0.4, 0.7])
     share = 1.0 / (1.0 + np.exp(-0.7))
@@ -115,3 +123,15 @@ def test_models_that_cannot_be_fitted_say_why(key):
         Potential(lambda inputs, data: numpyro.sample("n", dist.Poisson(3.0)), INPUTS, DATA, key)
     with pytest.raises(InputError, match="inputs of a model must be a pytree of arrays and numbers"):
         Potential(line, {"x": "text"}, DATA, key)
+
+
+def test_fields_of_distributions_have_an_order_that_every_process_shares():
+    """Low, high and support of a uniform prior would come in any order."""
+    assert dist.Uniform.gather_pytree_data_fields() == ("_support", "high", "low")
+    prior = dist.Uniform(jnp.zeros(2), 3.0)
+    back = jax.jit(lambda prior: prior)(prior)
+    np.testing.assert_array_equal(back.low, prior.low)
+    assert back.high == 3.0
+    assert back.batch_shape == (2,)
+    masked = jax.jit(lambda prior: prior)(dist.Normal(0.0, 1.0).mask(False))
+    assert masked.log_prob(5.0) == 0.0

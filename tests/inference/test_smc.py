@@ -1,11 +1,14 @@
 """Tempered sequential Monte Carlo."""
 
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+import xarray as xr
 
 from bayescal.errors import InputError
 from bayescal.inference import FitSettings, fit
@@ -60,15 +63,36 @@ def test_two_peaks_keep_their_weights(key):
     assert_mean(right, 4.0, 0.2 * len(right))
 
 
-def test_interrupt_keeps_finished_runs(known_models):
-    def interrupt(progress):
-        if progress.stage == "run 3 of 4":
-            raise KeyboardInterrupt
+def test_an_interrupt_keeps_finished_runs_and_a_resume_repeats_only_the_unfinished(known_models, tmp_path, key):
+    case, lines = known_models.gaussian().case, []
+    settings = FitSettings(method="smc", particles=60, chains=3, smc_moves=1)
 
-    result = fit(*known_models.gaussian().case, key=jax.random.key(1), method="smc", progress=interrupt)
-    assert result.data["posterior"].sizes["chain"] == 2
-    assert not result.converged
-    assert result.verdict.startswith("It was interrupted")
+    def interrupt(progress):
+        if progress.stage == "run 3 of 3" and progress.done > 0:
+            signal.raise_signal(signal.SIGINT)
+
+    whole = fit(*case, key=key, settings=settings)
+    half = fit(*case, key=key, settings=settings, progress=interrupt, checkpoint=tmp_path / "run")
+    assert half.data["posterior"].sizes["chain"] == 2
+    assert half.verdict.startswith("It was interrupted after 2 of 3 runs")
+    assert half.unfinished
+    resumed = fit(
+        *case, key=key, settings=settings, progress=lines.append, checkpoint=tmp_path / "run", unfinished="resume"
+    )
+    assert {line.stage for line in lines if line.stage.startswith("run")} == {"run 3 of 3"}
+    for group in ("posterior", "sample_stats"):
+        xr.testing.assert_equal(resumed.data[group].to_dataset(), whole.data[group].to_dataset())
+    for fact in ("gradients", "values", "temperatures", "log_evidence"):
+        assert resumed.attrs[fact] == whole.attrs[fact]
+
+
+def test_an_interrupt_of_the_first_run_leaves_nothing(known_models, key):
+    def interrupt(progress):
+        if progress.stage.startswith("run 1"):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(*known_models.gaussian().case, key=key, method="smc", progress=interrupt)
 
 
 def test_a_prior_where_nothing_is_possible_is_refused(key):

@@ -12,11 +12,14 @@ import pytest
 from numpyro.infer.util import log_density
 
 from bayescal.charge.coverage import Resolution
+from bayescal.diagnostics.loo import pooled, pulls
+from bayescal.diagnostics.residuals import Residuals
 from bayescal.errors import InputError
 from bayescal.likelihoods.hits import SelfTriggeredReadout
 from bayescal.likelihoods.pixel_hits import ChargeInputs, charge_inputs
 from bayescal.likelihoods.plan import common_shapes
 from bayescal.model_files import load_model
+from bayescal.pointwise import event_log_likelihood, readout_residuals
 from bayescal.readers.detector import read_detector
 from bayescal.tracks import generate_muons
 
@@ -249,3 +252,54 @@ def test_pixels_of_another_detector_are_refused(example, tmp_path):
     )
     with pytest.raises(InputError, match=r"hits.h5"):
         CHARGE.read(tmp_path / "hits.h5", small)
+
+
+def test_common_inputs_have_the_same_shapes(example):
+    inputs, _ = example
+    bare = eqx.tree_at(lambda i: i.plan, inputs, None)
+    sets = [drawn(bare, jax.random.key(number), Ab=0.7 + 0.1 * number) for number in range(3)]
+    made = CHARGE.common([CHARGE.prepare(bare, hits) for hits in sets])
+    assert len({str(jax.tree.map(np.shape, one)) for one in made}) == 1
+    for one, hits in zip(made, sets, strict=True):
+        np.testing.assert_array_equal(one.plan.tick, hits[..., 0])
+    with pytest.raises(ValueError, match="use with_plan first"):
+        CHARGE.common([bare])
+
+
+def test_what_pixels_recorded(example):
+    inputs, hits = example
+    table, found = CHARGE.readouts(inputs), CHARGE.recorded(jnp.asarray(hits), inputs)
+    seen = np.isfinite(hits[:, 0, 0])
+    assert {len(column) for column in [*table.values(), *found.values()]} == {inputs.coverage.n_rows}
+    np.testing.assert_array_equal(np.isfinite(found["charge"]), seen)
+    np.testing.assert_array_equal(found["first_tick"], hits[:, 0, 0])
+    once = seen & ~np.isfinite(hits[:, 1, 0])
+    pedestal = inputs.detector.electronics.pedestal_counts
+    np.testing.assert_allclose(found["charge"][once], hits[once, 0, 1] - pedestal)
+    assert not (seen & ~table["live"]).any()
+    assert set(table["event"][table["live"]]) == set(inputs.event_id)
+    geometry = inputs.detector.geometry
+    column, row = geometry.column_row(table["x_cm"], table["y_cm"])
+    live = table["live"]
+    np.testing.assert_array_equal(geometry.pixel(column, row, table["plane"])[live], table["pixel"][live])
+
+
+def test_an_event_with_a_spoilt_charge_stands_out(example):
+    """60 counts, tens of noises, on one pixel of the second event; and its pixel has the largest residual."""
+    inputs, hits = example
+    rows = np.flatnonzero(np.isfinite(hits[:, 0, 0]) & (inputs.coverage.event == 1))
+    spoilt = np.array(hits)
+    spoilt[rows[3], 0, 1] += 60.0
+    draws = {parameter.name: np.full(12, parameter.nominal) for parameter in CHARGE.PARAMETERS if parameter.free}
+    model = load_model("charge_constants")
+    found = event_log_likelihood(jax.random.key(7), model, inputs, spoilt, draws)
+    spread = pooled(found["spread"].values, found["recorded"].values)
+    pull = pulls(found["hits"].values[0].mean(axis=0), found["expected"].values, spread)
+    assert pull.argmin() == 1
+    assert pull[1] < -5.0
+    assert np.delete(pull, 1).min() > -4.0  # false alarm 1e-4 for four events whose spread is known
+    residual = Residuals(readout_residuals(jax.random.key(8), model, inputs, spoilt, draws))
+    worst = dict(zip(residual.headers, residual.table(1)[0], strict=True))
+    assert worst["quantity"] == "charge"
+    assert worst["pixel"] == str(inputs.coverage.pixel[rows[3]])
+    assert worst["event"] == str(inputs.event_id[1])
