@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -48,6 +51,18 @@ def peer_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the peers' files are not at {folder}: set BAYESCAL_PEER_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def known_models() -> ModuleType:
+    """Models whose posterior is known, for all methods."""
+    spec = importlib.util.spec_from_file_location("known_models", ROOT / "tests/inference/known_models.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["known_models"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _shard(config: pytest.Config) -> Shard:

@@ -11,16 +11,17 @@ import numpy as np
 
 from bayescal.cli.display import duration, megabytes, show_table
 from bayescal.inference import FitSettings
+from bayescal.inference.placement import Layout
 from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import Layout
 from bayescal.model_files import ModelFile
 from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
 
 GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems on the way
-STEPS_OF_TRAJECTORY = 5.0  # leapfrog steps a draw of NUTS, whitened at the mode
+GRADIENTS_OF_DRAW = {"nuts": 5.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
+STAGES, GRADIENTS_OF_MOVE = 10, 4.0  # of smc from a Gaussian around the mode
 WARMUP = 50
-CHAIN_METHODS = ("nuts", "hmc")
+CHAIN_METHODS = ("hmc", *GRADIENTS_OF_DRAW)
 REPEATS = 5
 
 
@@ -58,7 +59,7 @@ def fit_rows(potential: Potential, settings: FitSettings, device: str) -> Iterat
     program = gradient.lower(*arguments).compile()
     compile_time = time.monotonic() - start
     seconds = seconds_a_call(program, arguments)
-    gradients = expected_gradients(settings, potential.size)
+    gradients = expected_gradients(settings, potential)
     yield "device", device
     yield "free parameters", str(potential.size)
     yield "compile time of the gradient", duration(compile_time)
@@ -90,16 +91,25 @@ def working_bytes(program: Any) -> float:
     return float("nan") if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
 
 
-def expected_gradients(settings: FitSettings, size: int) -> float:
+def expected_gradients(settings: FitSettings, potential: Potential) -> float:
     """Rough number of gradients a method takes; importance weights cost half a gradient each."""
-    gradients = GRADIENTS_OF_MODE + 2 * size
-    if settings.method != "map":
+    gradients = GRADIENTS_OF_MODE + 2 * potential.size
+    if settings.method not in ("map", "smc"):
         gradients += settings.importance_draws / 2
+    if settings.method == "smc":
+        gradients += settings.chains * settings.particles * STAGES * (1 + settings.smc_moves * GRADIENTS_OF_MOVE)
     if settings.method in CHAIN_METHODS:
-        warmup = WARMUP if settings.warmup is None else settings.warmup
-        steps = settings.leaps if settings.method == "hmc" else STEPS_OF_TRAJECTORY
-        gradients += settings.chains * (warmup + settings.draws) * steps
+        gradients += gradients_of_chains(settings, potential)
     return gradients
+
+
+def gradients_of_chains(settings: FitSettings, potential: Potential) -> float:
+    """Gradients of warm-up and draws; those of a part of the rows count as the part."""
+    warmup = WARMUP if settings.warmup is None else settings.warmup
+    each = settings.leaps if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
+    plate = potential.plate
+    share = plate.part / plate.size if plate and settings.method == "hmcecs" else 1.0
+    return settings.chains * (warmup + settings.draws) * each * share
 
 
 def parallel_chains(settings: FitSettings) -> int:

@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from bayescal.inference.checkpoint import Unfinished
     from bayescal.study import Study
 
+METHODS = "nuts|hmc|blackjax_nuts|mclmc|smc|hmcecs|svi|pathfinder|laplace|map"
 INTERRUPTED = 130  # as a shell says of a program that SIGINT ended
 
 
 def fit(  # noqa: PLR0913 one option each
     study: StudyFile,
-    method: Annotated[
-        str | None, typer.Option(metavar="nuts|hmc|svi|pathfinder|laplace|map", help="Instead of the study's.")
-    ] = None,
+    method: Annotated[str | None, typer.Option(metavar=METHODS, help="Instead of the study's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Result to write (NetCDF), instead of the study's.")] = None,
     seed: Seed = None,
     device: Device = None,
@@ -39,7 +38,9 @@ def fit(  # noqa: PLR0913 one option each
 ) -> None:
     """Fit a study: the posterior (nuts, hmc), an approximation (svi, pathfinder, laplace), or the mode alone (map).
 
-    Draws of an approximation are re-weighted to the posterior and judged by k-hat of their weights.
+    Draws of an approximation are re-weighted to the posterior and judged by k-hat of their weights. Further samplers of
+    the posterior: blackjax_nuts, mclmc (microcanonical), smc (tempered particles, for several modes), hmcecs
+    (subsampling, for models with a plate that has a subsample_size).
 
     Needs: the study's inputs and its data. Writes: the result as NetCDF in ArviZ's layout, with everything needed to
     run it again. Prints a table of the parameters. Exit code 3: the fit did not converge; the result is written, too.

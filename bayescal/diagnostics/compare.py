@@ -169,7 +169,8 @@ def _comment(difference: float, ratio: float, skewness: float | None) -> str:
 
 
 def _names(first: Result, second: Result) -> tuple[str, str]:
-    titles = {"map": "MAP", "laplace": "Laplace", "nuts": "NUTS"}
+    titles = {"map": "MAP", "laplace": "Laplace", "blackjax_nuts": "NUTS (BlackJAX)"}
+    titles |= {name: name.upper() for name in ("nuts", "mclmc", "smc", "hmcecs")}
     one, other = (titles.get(result.method, result.method) for result in (first, second))
     return (one, other) if one != other else (f"{one} A", f"{other} B")
 

@@ -1,4 +1,4 @@
-"""Any NumPyro model(inputs, data) to a posterior: mode, Laplace, NUTS, HMC. Knows nothing of detectors."""
+"""Any NumPyro model(inputs, data) to a posterior: mode, approximations, samplers. Knows nothing of detectors."""
 
 from bayescal.inference.checkpoint import remove_checkpoint as remove_checkpoint
 from bayescal.inference.fit import fit as fit

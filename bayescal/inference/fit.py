@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -20,10 +19,12 @@ from jaxtyping import PRNGKeyArray
 
 from bayescal.errors import InputError
 from bayescal.inference import checkpoint as checkpoints
-from bayescal.inference import laplace, mcmc, optimise
+from bayescal.inference import laplace, mcmc, optimise, runs
+from bayescal.inference.blackjax_nuts import blackjax_nuts
 from bayescal.inference.checkpoint import Store, Unfinished
 from bayescal.inference.fingerprint import fingerprint
-from bayescal.inference.machine import Machine
+from bayescal.inference.hmcecs import hmcecs
+from bayescal.inference.mclmc import mclmc
 from bayescal.inference.optimum import Optimum, as_arrays, from_arrays
 from bayescal.inference.pathfinder import pathfinder
 from bayescal.inference.potential import Model, Potential, Values
@@ -33,7 +34,9 @@ from bayescal.inference.result import Result, assemble
 from bayescal.inference.reweighting import reweighted
 from bayescal.inference.sampler import Sampler
 from bayescal.inference.settings import FitSettings, Method
+from bayescal.inference.smc import smc
 from bayescal.inference.svi import svi
+from bayescal.inference.weighing import weigh
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
 PACKAGES = ("jax", "jaxlib", "numpyro", "blackjax", "numpy", "arviz-base")
@@ -165,58 +168,29 @@ def _map(key, problem, settings, progress) -> Outcome:
 
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
-    weighed = _weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
+    weighed = weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
     return reweighted(draw_key, problem.potential, weighed, settings.draws, _mode_failures(problem.optimum))
 
 
 def _chains(key, problem, settings, progress) -> Outcome:
-    weigh_key, run_key = jax.random.split(key)
-    weighed = _weigh(weigh_key, problem, settings.importance_draws, progress)
-    trusted = problem.optimum.converged and weighed.trusted
-    spent = problem.potential.evaluations.gradients
+    def setup(trusted):
+        return Sampler(problem.potential, settings), mcmc.plan(settings, trusted=trusted)
 
-    def watch(stage, done, total, divergences, step_size, gradients):
-        line = f"{stage} {done} of {total}, {divergences} divergences, step size {step_size:.3g}"
-        progress(Progress(stage, done, total, spent + gradients, divergences, step_size, line))
-
-    machine = Machine(Sampler(problem.potential, settings), mcmc.plan(settings, trusted=trusted))
-    start = partial(machine.start, run_key, problem.approximation.dense())
-    run = mcmc.sample(machine, start, problem.store, watch)
-    stats = {name: value for name, value in run.stats.items() if name != "potential"}
-    return Outcome(
-        run.draws,
-        {"lp": -run.stats["potential"], **stats},
-        run.failures(settings),
-        f"R-hat below {settings.required.rhat}, bulk and tail ESS above {settings.required.ess:.0f}, no divergence",
-        {
-            "khat": weighed.khat,
-            "importance_ess": weighed.ess,
-            "metric_trusted": trusted,
-            "attempts": run.attempts,
-            "chain_gradients": run.gradients,
-            "interrupted": run.interrupted,
-            "unfinished": run.unfinished(settings),
-        },
-    )
+    return runs.draw(key, problem, setup, settings, progress)
 
 
-METHODS = {"map": _map, "laplace": _laplace, "pathfinder": pathfinder, "svi": svi, "nuts": _chains, "hmc": _chains}
-
-
-def _weigh(key, problem, n, progress) -> laplace.Importance:
-    evaluations = problem.potential.evaluations
-    spent = evaluations.gradients
-
-    def weigh():
-        progress(Progress("laplace", 0, n, spent, message=f"judging the mode's curvature by {n} log-densities"))
-        weighed = laplace.importance(key, problem.potential, problem.approximation, n)
-        return {"counts": evaluations.counts(), **asdict(weighed)}
-
-    found = problem.store.stage(f"importance-{n}", weigh)
-    evaluations.set(found.pop("counts"))
-    weighed = laplace.Importance(**found)
-    progress(Progress("laplace", n, n, spent, message=f"k-hat {weighed.khat:.2f}, {weighed.ess:.0f} effective"))
-    return weighed
+METHODS = {
+    "map": _map,
+    "laplace": _laplace,
+    "pathfinder": pathfinder,
+    "svi": svi,
+    "nuts": _chains,
+    "hmc": _chains,
+    "blackjax_nuts": blackjax_nuts,
+    "mclmc": mclmc,
+    "smc": smc,
+    "hmcecs": hmcecs,
+}
 
 
 def _mode_failures(optimum: Optimum) -> list[str]:

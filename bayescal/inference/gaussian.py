@@ -7,7 +7,7 @@ inside a program, on JAX's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -141,6 +141,34 @@ def gaussian(optimum: Optimum) -> Gaussian | LowRankGaussian:
     values, vectors = np.linalg.eigh(optimum.hessian)
     covariance = (vectors / _positive(values)) @ vectors.T
     return Gaussian(optimum.x, covariance, np.linalg.cholesky(covariance))
+
+
+class Change(NamedTuple):
+    """From whitened coordinates y to others, y': y = centre + factor y'."""
+
+    centre: np.ndarray
+    factor: np.ndarray
+
+    def place(self, y: np.ndarray) -> np.ndarray:
+        """The new coordinates of places [n, d]."""
+        return np.linalg.solve(self.factor, (y - self.centre).T).T
+
+    def slope(self, gradient: np.ndarray) -> np.ndarray:
+        """Gradients by the new coordinates of those by the old ones [n, d]."""
+        return gradient @ self.factor
+
+
+def learnt(old: Gaussian, draws: np.ndarray) -> tuple[Change, Gaussian]:
+    """Centre and factor that whiten draws, given in the whitened coordinates of an old Gaussian [n, d].
+
+    The draws' covariance is shrunk towards the old one, which few draws cannot replace.
+    """
+    n, d = draws.shape
+    shrinkage = (d + 2.0) / (n + d + 2.0)
+    spread = (1.0 - shrinkage) * np.atleast_2d(np.cov(draws.T)) + shrinkage * np.eye(d)
+    change = Change(draws.mean(axis=0), np.linalg.cholesky(spread))
+    factor = old.factor @ change.factor
+    return change, Gaussian(old.mode + old.factor @ change.centre, factor @ factor.T, factor)
 
 
 def _positive(eigenvalues: np.ndarray) -> np.ndarray:

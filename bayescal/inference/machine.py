@@ -1,4 +1,4 @@
-"""A run of HMC or NUTS as a state machine.
+"""A run of chains as a state machine, whatever moves them.
 
 Where a run stands is one value, `State`, and `Machine.advance` takes it from block to block without anything else that
 changes: a state that was saved and read again goes on to the same draws, bit for bit.
@@ -6,15 +6,17 @@ changes: a state that was saved and read again goes on to the same draws, bit fo
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from bayescal.inference.checkpoint import Arrays, Saved, pack, unpack
 from bayescal.inference.convergence import Quality, quality
-from bayescal.inference.laplace import Gaussian
-from bayescal.inference.sampler import Chains, Control, Sampler, Trace, rewhiten
+from bayescal.inference.gaussian import Gaussian
+from bayescal.inference.potential import Potential
+from bayescal.inference.sampler import Control
+from bayescal.inference.settings import FitSettings
 
 LOOKS = 20  # the draws' quality is judged again when they have grown by about a 20th: it takes longer with each draw
 DRAW = "draw "  # leads the names of physical values in a block
@@ -35,6 +37,45 @@ class Attempt(NamedTuple):
     last: bool
 
 
+class BlockSampler(Protocol):
+    """Makes chains and moves them in blocks, without any change of its own.
+
+    Chains are a pytree of NumPy arrays whose leading axis is the chain; what is kept of a block is a NamedTuple with
+    the fields of `bayescal.inference.sampler.Trace`, or more.
+    """
+
+    potential: Potential
+    settings: FitSettings
+
+    def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Any:
+        """Chains around the mode."""
+        ...
+
+    def blank(self) -> Any:
+        """Chains of the right form without meaning, to be filled with saved ones."""
+        ...
+
+    def run(self, chains: Any, whitening: Gaussian, control: Control) -> tuple[Any, Any]:
+        """Run at most `settings.block` iterations of every chain."""
+        ...
+
+    def settle(self, chains: Any) -> Any:
+        """End an adaptation of the step size."""
+        ...
+
+    def rewhiten(self, chains: Any, old: Gaussian, draws: np.ndarray) -> tuple[Any, Gaussian]:
+        """Learn centre and factor from draws y [n, d] of all chains."""
+        ...
+
+    def step_size(self, chains: Any) -> float:
+        """Mean step size of the chains."""
+        ...
+
+    def gradients(self, trace: Any) -> float:
+        """Spent on a block; those of a part of the data count as the part."""
+        ...
+
+
 class State(NamedTuple):
     """Where a run stands between two blocks.
 
@@ -47,11 +88,11 @@ class State(NamedTuple):
             `y` in warm-up, the physical values afterwards.
     """
 
-    chains: Chains
+    chains: Any
     whitening: Gaussian
     attempt: int
     phase: int
-    gradients: int
+    gradients: float
     blocks: tuple[Arrays, ...]
 
     @property
@@ -91,7 +132,7 @@ class Machine:
         attempts: from `plan`; the next one is tried where one meets a divergence.
     """
 
-    def __init__(self, sampler: Sampler, attempts: list[Attempt]) -> None:
+    def __init__(self, sampler: BlockSampler, attempts: list[Attempt]) -> None:
         self._sampler, self._attempts = sampler, attempts
         self._settings, self._potential = sampler.settings, sampler.potential
 
@@ -123,12 +164,12 @@ class Machine:
 
     def look(self, state: State) -> tuple[str, int, int, int, float, int]:
         """What to tell of a state: stage, iterations done and planned, divergences, step size, gradients."""
-        step_size = float(state.chains.state.adapt_state.step_size.mean())
+        step_size, gradients = self._sampler.step_size(state.chains), round(state.gradients)
         if self._drawing(state):
-            return "draws", state.length, self._goal(state), state.divergences, step_size, state.gradients
+            return "draws", state.length, self._goal(state), state.divergences, step_size, gradients
         phases = self._attempts[state.attempt].phases
         done = sum(phase.iterations for phase in phases[: state.phase]) + state.length
-        return "warm-up", done, sum(phase.iterations for phase in phases), 0, step_size, state.gradients
+        return "warm-up", done, sum(phase.iterations for phase in phases), 0, step_size, gradients
 
     def saved(self, state: State) -> tuple[Arrays, str, tuple[Arrays, ...]]:
         """A state as `Store.save` takes it."""
@@ -139,7 +180,7 @@ class Machine:
         like = State(self._sampler.blank(), Gaussian(*[np.empty(0)] * 3), 0, 0, 0, ())
         found = unpack(saved.state, _without_blocks(like))
         state = State(**found, blocks=tuple(saved.chunks))
-        return state._replace(**{name: int(getattr(state, name)) for name in ("attempt", "phase", "gradients")})
+        return state._replace(attempt=int(state.attempt), phase=int(state.phase), gradients=float(state.gradients))
 
     def _drawing(self, state: State) -> bool:
         return state.phase == len(self._attempts[state.attempt].phases)
@@ -161,7 +202,9 @@ class Machine:
         if state.blocks:
             chains = self._sampler.settle(chains)
         if state.blocks and phase.learn:
-            chains, whitening = rewhiten(chains, whitening, state.joined()["y"].reshape(-1, self._potential.size))
+            chains, whitening = self._sampler.rewhiten(
+                chains, whitening, state.joined()["y"].reshape(-1, self._potential.size)
+            )
         return state._replace(chains=chains, whitening=whitening, phase=state.phase + 1, blocks=())
 
     def _draw(self, state: State) -> State:
@@ -174,11 +217,10 @@ class Machine:
         block = figures | {DRAW + name: value for name, value in values.items()}
         return state._replace(blocks=(*state.blocks, block))
 
-    def _run(self, state: State, iterations: int, *, adapting: bool) -> tuple[State, Trace]:
+    def _run(self, state: State, iterations: int, *, adapting: bool) -> tuple[State, Any]:
         control = Control(iterations, adapting, self._attempts[state.attempt].target_accept)
         chains, trace = self._sampler.run(state.chains, state.whitening, control)
-        gradients = state.gradients + int(trace.n_steps.sum())
-        return state._replace(chains=chains, gradients=gradients), trace
+        return state._replace(chains=chains, gradients=state.gradients + self._sampler.gradients(trace)), trace
 
 
 def _places(y: np.ndarray, whitening: Gaussian) -> np.ndarray:

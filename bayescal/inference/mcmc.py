@@ -1,4 +1,4 @@
-"""A run of HMC or NUTS: warm-up, draws until they are good, and what to do where the mode's curvature misleads.
+"""A run of chains: warm-up, draws until they are good, and what to do where the mode's curvature misleads.
 
 x = centre + factor y whitens: the Gaussian at the mode sets centre and factor first. Where its importance weights or a
 divergence say that it does not describe the posterior, both are learnt anew from the draws of all chains.
@@ -85,7 +85,7 @@ def sample(machine: Machine, start: Callable[[], State], store: Store, watch: Wa
     if not state.draws():
         raise KeyboardInterrupt
     stats = {name: value for name, value in state.joined().items() if not name.startswith(DRAW)}
-    return Run(state.draws(), stats, state.quality(), state.attempt + 1, state.gradients, interrupted)
+    return Run(state.draws(), stats, state.quality(), state.attempt + 1, round(state.gradients), interrupted)
 
 
 def plan(settings: FitSettings, *, trusted: bool) -> list[Attempt]:

@@ -19,6 +19,7 @@ from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import constrain_fn, potential_energy
 
 from bayescal.errors import InputError
+from bayescal.inference.subsampling import Plate, every_row, find_plate, summed
 
 CHUNK = 100  # rows that become physical values at once: one compiled program for any number of draws
 
@@ -73,24 +74,29 @@ class Potential:
     """Minus the log-density of the latent sites, in the unconstrained space; the Jacobian is included.
 
     Attributes:
+        model: the NumPyro function.
+        plate: its subsampled plate, if it has one; the potential sums over all rows of it.
         names: the latent sites, in alphabetical order, as in the flat vector.
         labels: one label a component of the flat vector: `kb`, `event_time[0]`, `event_time[1]`, ...
         size: length of the flat vector.
+        unravel: unconstrained values by name of a flat vector.
         inputs, data: arguments of the model, on the device.
         evaluations: what was spent so far, shared with the potentials made by `with_inputs` and `with_data`.
         programs: the compiled functions.
     """
 
     def __init__(self, model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> None:
-        self.inputs, self.data = _on_device(inputs, "inputs"), _on_device(data, "data")
-        draw = _prior_draw(model)
+        self.model, self.inputs, self.data = model, _on_device(inputs, "inputs"), _on_device(data, "data")
+        self.plate = find_plate(model, self.inputs, self.data, key)
+        draw = _prior_draw(every_row(model, self.plate))
         template = jax.eval_shape(draw, key, self.inputs, self.data)
         if not template:
             raise InputError("the model has no free parameter: give at least one a prior")
         self.names = tuple(template)
         self.labels = tuple(label for name in template for label in labels(name, template[name].shape))
         self.size = len(self.labels)
-        self.programs = _compile(model, template)
+        self.unravel = ravel_pytree({name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in template.items()})[1]
+        self.programs = _compile(model, self.unravel, self.plate)
         self.evaluations = Evaluations()
 
     def with_inputs(self, inputs: Any) -> Potential:
@@ -193,23 +199,22 @@ def labels(name: str, shape: tuple[int, ...]) -> list[str]:
     return [name + (f"[{','.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)]
 
 
-def _compile(model: Model, template: Values) -> Programs:
-    zeros = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in template.items()}
-    unravel = ravel_pytree(zeros)[1]
+def _compile(model: Model, unravel: Callable, plate: Plate | None) -> Programs:
+    whole = every_row(model, plate)
 
     def energy(x, inputs, data):
-        return potential_energy(model, (inputs, data), {}, unravel(x))
+        return summed(lambda part: potential_energy(part, (inputs, data), {}, unravel(x)), model, plate)
 
     def constrain(x, inputs, data):
         return jax.lax.map(
-            lambda row: constrain_fn(model, (inputs, data), {}, unravel(row), return_deterministic=True), x
+            lambda row: constrain_fn(whole, (inputs, data), {}, unravel(row), return_deterministic=True), x
         )
 
     def unconstrain(values, inputs, data):
-        return ravel_pytree(_unconstrained(handlers.substitute(model, data=values), inputs, data))[0]
+        return ravel_pytree(_unconstrained(handlers.substitute(whole, data=values), inputs, data))[0]
 
     def prior(keys, inputs, data):
-        return jax.lax.map(lambda key: ravel_pytree(_prior_draw(model)(key, inputs, data))[0], keys)
+        return jax.lax.map(lambda key: ravel_pytree(_prior_draw(whole)(key, inputs, data))[0], keys)
 
     gradient = jax.jit(jax.value_and_grad(energy))
     return Programs(energy, jax.jit(energy), gradient, jax.jit(constrain), jax.jit(unconstrain), jax.jit(prior))

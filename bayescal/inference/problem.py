@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from bayescal.inference.potential import Potential
 class Problem:
     """A potential with its prior draws, unconstrained [n, d], its optimum and the Gaussian there.
 
-    A method keeps what it has found in the store, stage by stage: `store.stage(name, compute)`.
+    A method keeps what it has found in the store, stage by stage.
     """
 
     potential: Potential
@@ -26,6 +27,13 @@ class Problem:
     optimum: Optimum
     approximation: Approximation
     store: Store = field(default_factory=Store)
+
+    def stage(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What a stage found, as `Store.stage` keeps it, and, in the count of evaluations, what it spent."""
+        evaluations = self.potential.evaluations
+        found = self.store.stage(name, lambda: {**compute(), "counts": evaluations.counts()})
+        evaluations.set(found.pop("counts"))
+        return found
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 Centre and factor are arguments of one compiled program, as are inputs and data: nothing is compiled twice.
 
-Every chain runs as the same one-chain program, one at a time in each of several threads: a thread a processor core, or
-a device. So any number of threads or devices gives the same draws, bit for bit; vectorised chains round differently. A
-block is cut anywhere without a change of the draws.
+A block is cut anywhere without a change of the draws, and threads or devices (`bayescal.inference.placement`) do not
+change them either.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +20,8 @@ from numpyro.infer.hmc_util import dual_averaging
 from numpyro.infer.util import ParamInfo
 
 from bayescal.errors import InputError
-from bayescal.inference.laplace import Gaussian
+from bayescal.inference.gaussian import Gaussian, learnt
+from bayescal.inference.placement import Placement
 from bayescal.inference.potential import Potential
 from bayescal.inference.settings import FitSettings
 
@@ -80,12 +77,7 @@ class Sampler:
         self._init, self._sample = hmc(potential_fn_gen=whitened, algo=self._kernel.algorithm)
         self._average_init, self._average_update = dual_averaging()
         self._first_step = FIRST_STEP * potential.size**-0.25
-        self._layout = Layout(settings)
-        self._run = jax.jit(self._share)
-        self._programs, self._compiling = {}, threading.Lock()
-        self._model_arguments = [
-            jax.device_put((potential.inputs, potential.data), device) for device in self._layout.workers
-        ]
+        self._run = Placement(settings, self._one_chain, (potential.inputs, potential.data))
 
     def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Chains:
         """Over-dispersed states around the mode, with a first guess of the step size."""
@@ -128,42 +120,13 @@ class Sampler:
     def run(self, chains: Chains, whitening: Gaussian, control: Control) -> tuple[Chains, Trace]:
         """Run at most `settings.block` iterations of every chain."""
         steering = (Control(*map(np.asarray, control)), whitening.mode, whitening.factor)
-        numbers = range(len(self._layout.workers))
-        pool = ThreadPoolExecutor(len(numbers))
-        try:
-            done = [pool.submit(self._work, number, chains, steering) for number in numbers]
-            shares = {first: share for future in done for first, share in future.result()}
-        finally:
-            pool.shutdown(wait=False)  # an interrupt does not wait for the block
-        chains, trace = jax.tree.map(
-            lambda *leaves: np.concatenate(leaves), *(shares[first] for first in sorted(shares))
-        )
+        chains, trace = self._run(chains, steering)
         return chains, Trace(*(leaf[:, : control.iterations] for leaf in trace))
 
-    def _work(self, number: int, chains: Chains, steering: tuple[Any, ...]) -> list[tuple[int, Any]]:
-        """The shares of one worker, in turn, each with the number of its first chain."""
-        done = []
-        for first in self._layout.firsts(number):
-            share = jax.tree.map(lambda leaf, first=first: leaf[first : first + self._layout.at_once], chains)
-            placed = jax.device_put((share, steering), self._layout.workers[number])
-            arguments = (*placed, self._model_arguments[number])
-            done.append((first, jax.device_get(self._program(number, arguments)(*arguments))))
-        return done
-
-    def _program(self, number: int, arguments: tuple[Any, ...]) -> Callable:
-        """The compiled block of a worker's device; workers of one device share it."""
-        device = self._layout.workers[number]
-        with self._compiling:
-            if device not in self._programs:
-                self._programs[device] = self._run.lower(*arguments).compile()
-            return self._programs[device]
-
-    def _share(self, chains: Chains, steering: tuple[Any, ...], model_arguments: Any) -> tuple[Chains, Trace]:
+    def _one_chain(self, chain: Chains, steering: tuple[Any, ...], model_arguments: Any) -> tuple[Chains, Trace]:
         control, *whitening = steering
         arguments = (*whitening, *model_arguments)
-        return self._layout.over_chains(lambda one: self._one_chain(one, control, arguments))(chains)
 
-    def _one_chain(self, chain: Chains, control: Control, arguments: tuple[Any, ...]) -> tuple[Chains, Trace]:
         def iteration(i, carry):
             chain, trace = carry
             state = self._move(_with_keys(chain.state, jax.random.wrap_key_data), arguments)
@@ -196,17 +159,19 @@ class Sampler:
         adaptation = _stack([self._average_init(float(np.log(2.0 * step_size[0])))] * self.settings.chains)
         return Chains(_with_step_size(chains.state, step_size), adaptation)
 
+    def rewhiten(self, chains: Chains, old: Gaussian, draws: np.ndarray) -> tuple[Chains, Gaussian]:
+        """Learn centre and factor from draws y [n, d] of all chains; the states keep their places x."""
+        change, whitening = learnt(old, draws)
+        moved = chains.state._replace(z=change.place(chains.state.z), z_grad=change.slope(chains.state.z_grad))
+        return Chains(moved, chains.adaptation), whitening
 
-def rewhiten(chains: Chains, old: Gaussian, draws: np.ndarray) -> tuple[Chains, Gaussian]:
-    """Learn centre and factor from draws y [n, d] of all chains; the states keep their places x."""
-    n, d = draws.shape
-    shrinkage = (d + 2.0) / (n + d + 2.0)  # towards the old metric, which few draws cannot replace
-    spread = (1.0 - shrinkage) * np.atleast_2d(np.cov(draws.T)) + shrinkage * np.eye(d)
-    change, centre = np.linalg.cholesky(spread), draws.mean(axis=0)
-    factor = old.factor @ change
-    y = np.linalg.solve(change, (chains.state.z - centre).T).T
-    moved = chains.state._replace(z=y, z_grad=chains.state.z_grad @ change)
-    return Chains(moved, chains.adaptation), Gaussian(old.mode + old.factor @ centre, factor @ factor.T, factor)
+    def step_size(self, chains: Chains) -> float:
+        """Mean step size of the chains."""
+        return float(chains.state.adapt_state.step_size.mean())
+
+    def gradients(self, trace: Trace) -> float:
+        """Spent on a block."""
+        return float(trace.n_steps.sum())
 
 
 class Kernel(NamedTuple):
@@ -226,47 +191,6 @@ def kernel(settings: FitSettings) -> Kernel:
     if settings.method == "hmc":
         return Kernel("HMC", {"num_steps": settings.leaps, "trajectory_length": None}, JITTER)
     return Kernel("NUTS", {"max_tree_depth": settings.max_tree_depth}, 0.0)
-
-
-class Layout:
-    """Which chains run where.
-
-    Attributes:
-        workers: the device of each thread that runs chains; a processor has a thread for every core.
-        at_once: chains that a worker runs at the same time.
-        over_chains: makes a function of one chain one of such a share.
-    """
-
-    def __init__(self, settings: FitSettings) -> None:
-        (here,) = jnp.zeros(()).devices()
-        devices, method = jax.devices(here.platform), settings.chain_method
-        if method == "auto":
-            method = "vectorized" if len(devices) == 1 and here.platform != "cpu" else "parallel"
-        if here.platform == "cpu" and len(devices) == 1:
-            devices = [here] * (os.cpu_count() or 1)
-        self.workers = devices[: settings.chains] if method == "parallel" else [here]
-        self.chains = settings.chains
-        self.at_once = settings.chains if method == "vectorized" else 1
-        self.over_chains = jax.vmap if method == "vectorized" else _single
-
-    @property
-    def together(self) -> int:
-        """Chains that run at the same time."""
-        return len(self.workers) * self.at_once
-
-    def firsts(self, number: int) -> range:
-        """First chain of each share of a worker."""
-        return range(number, self.chains, len(self.workers) if self.at_once == 1 else self.chains)
-
-
-def _single(function: Callable) -> Callable:
-    """Apply a function of one chain to a share that holds just one."""
-
-    def on_share(chains):
-        out = function(jax.tree.map(lambda leaf: leaf[0], chains))
-        return jax.tree.map(lambda leaf: leaf[None], out)
-
-    return on_share
 
 
 def _kept(state: HMCState) -> Trace:

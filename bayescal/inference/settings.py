@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Method = Literal["map", "laplace", "pathfinder", "svi", "nuts", "hmc"]
+Method = Literal["map", "laplace", "pathfinder", "svi", "nuts", "hmc", "blackjax_nuts", "mclmc", "smc", "hmcecs"]
 Guide = Literal[
     "AutoNormal", "AutoMultivariateNormal", "AutoLowRankMultivariateNormal", "AutoIAFNormal", "AutoBNAFNormal"
 ]
+Start = Literal["auto", "prior", "gaussian"]
 ChainMethod = Literal["auto", "parallel", "vectorized", "sequential"]
 RHAT_LIMIT = 1.01  # A. Vehtari et al., Bayesian Analysis 16 (2021) 667, section 4
 ESS_PER_CHAIN = 100.0  # the same, section 4.1
@@ -54,20 +55,28 @@ class FitSettings(BaseModel):
 
     method: Method = Field(
         "nuts",
-        description="map (the mode), laplace (the mode and its curvature), pathfinder, svi (approximations), nuts or "
-        "hmc (draws); laplace, pathfinder and svi re-weight their draws and state the bias before.",
+        description="map (the mode), laplace (the mode and its curvature), pathfinder, svi (approximations), or draws: "
+        "nuts, hmc, blackjax_nuts, mclmc, smc (several modes), hmcecs (much data, in a plate with subsample_size); "
+        "laplace, pathfinder and svi re-weight their draws and state the bias before.",
     )
-    chains: int = Field(4, ge=1, description="Number of Markov chains.")
+    chains: int = Field(4, ge=1, description="Number of Markov chains (smc: independent runs).")
     warmup: int | None = Field(
         None, ge=0, description="Warm-up iterations a chain; none: 50 where the mode's curvature serves, else 200."
     )
-    draws: int = Field(500, ge=4, description="Draws kept a chain (laplace, pathfinder, svi: in all).")
+    draws: int = Field(
+        500, ge=4, description="Draws kept a chain (laplace, pathfinder, svi: in all; smc: see particles)."
+    )
     until: str | None = Field(
         None, description="Go on after `draws` until this holds for every parameter: ess > 400 and rhat < 1.01."
     )
     max_draws: int = Field(5000, ge=4, description="With until: stop at this many draws a chain.")
     target_accept: float = Field(0.8, gt=0, lt=1, description="Acceptance that the step size is tuned to.")
-    max_tree_depth: int = Field(10, ge=1, le=15, description="nuts: a trajectory takes at most 2^depth - 1 gradients.")
+    max_tree_depth: int = Field(
+        10,
+        ge=1,
+        le=15,
+        description="Of the tree of nuts, blackjax_nuts, hmcecs: a trajectory takes at most 2^depth - 1 gradients.",
+    )
     leaps: int = Field(4, ge=1, description="hmc: leapfrog steps of a trajectory, a gradient each.")
     chain_method: ChainMethod = Field(
         "auto", description="parallel (over devices), vectorized, sequential; auto: parallel, on one GPU vectorized."
@@ -94,6 +103,19 @@ class FitSettings(BaseModel):
         8, ge=1, description="svi: gradients a step; taken at once on accelerators and where chains are vectorized."
     )
     learning_rate: float = Field(0.01, gt=0, description="svi: of Adam, at the start; it falls to 0 by a cosine.")
+    particles: int = Field(500, ge=20, description="smc: particles of a run; each is one draw.")
+    smc_moves: int = Field(3, ge=1, description="smc: Hamiltonian moves of every particle at each temperature.")
+    smc_ess: float = Field(
+        0.5, gt=0, lt=1, description="smc: effective share of the particles that sets the next temperature."
+    )
+    smc_start: Start = Field(
+        "auto",
+        description="smc: prior, gaussian (wide, around the mode), auto: gaussian where the prior is very broad.",
+    )
+    smc_batch: int | None = Field(
+        None, ge=1, description="smc: particles that move at the same time; none: as many as 1 GB of memory takes."
+    )
+    ecs_blocks: int = Field(10, ge=1, description="hmcecs: parts of the subsample, of which each draw renews one.")
     max_gradients: int = Field(1500, ge=1, description="Gradients after which one search for the mode gives up.")
     restarts: int = Field(2, ge=0, description="Further starts, from prior draws, when a search gave up.")
     prior_draws: int = Field(500, ge=20, description="Draws of the prior kept with the result and used as a scale.")

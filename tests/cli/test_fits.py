@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from bayescal.cli.fits import METHODS
 from bayescal.inference import load
+from bayescal.inference.settings import Method
 
 PROGRAM = "from bayescal.cli import main; main()"
 
@@ -152,3 +155,7 @@ def test_a_second_interrupt_leaves_at_once(with_data, tmp_path):
     assert process.returncode == 130
     assert "interrupted: the same command with --resume goes on with what" in errors
     assert (tmp_path / "result.nc.run" / "state.npz").exists()
+
+
+def test_help_names_every_method():
+    assert sorted(METHODS.split("|")) == sorted(get_args(Method))

@@ -10,7 +10,7 @@ from bayescal.inference import fit
 from bayescal.inference.convergence import quality
 from bayescal.inference.laplace import Gaussian
 from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import Control, Sampler, rewhiten
+from bayescal.inference.sampler import Control, Sampler
 from bayescal.inference.settings import FitSettings
 
 
@@ -22,7 +22,8 @@ def at_the_mode(case):
 def test_rewhitening_leaves_chains_where_they_are(gaussian_case, key):
     potential = Potential(*gaussian_case, key)
     old = Gaussian(gaussian_case.data, np.eye(10), np.eye(10))
-    before = Sampler(potential, FitSettings(chains=3)).start(key, old)
+    sampler = Sampler(potential, FitSettings(chains=3))
+    before = sampler.start(key, old)
 
     def places(chains, whitening):
         return whitening.mode + chains.state.z @ whitening.factor.T
@@ -30,7 +31,7 @@ def test_rewhitening_leaves_chains_where_they_are(gaussian_case, key):
     def slopes(chains, whitening):
         return chains.state.z_grad @ np.linalg.inv(whitening.factor)
 
-    after, new = rewhiten(before, old, np.random.default_rng(0).normal(2.0, 3.0, (500, 10)))
+    after, new = sampler.rewhiten(before, old, np.random.default_rng(0).normal(2.0, 3.0, (500, 10)))
     np.testing.assert_allclose(places(after, new), places(before, old), rtol=1e-10)
     np.testing.assert_allclose(slopes(after, new), slopes(before, old), rtol=1e-10)
     np.testing.assert_allclose(np.diag(new.covariance), 9.0, rtol=0.3)
