@@ -48,9 +48,8 @@ def quality(draws: dict[str, np.ndarray]) -> Quality:
     varies = np.ptp(columns, axis=(0, 1)) != 0.0  # also where it is not a number
     columns = columns[..., varies]
     axes: Any = {"chain_axis": 0, "draw_axis": 1}
-    return Quality(
-        tuple(name for name, kept in zip(names, varies, strict=True) if kept),
-        np.asarray(array_stats.rhat(columns, **axes)),
-        np.asarray(array_stats.ess(columns, method="bulk", **axes)),
-        np.asarray(array_stats.ess(columns, method="tail", prob=TAILS, **axes)),
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # chains that stay where they are have no width: not good
+        rhat = np.asarray(array_stats.rhat(columns, **axes))
+        bulk = np.asarray(array_stats.ess(columns, method="bulk", **axes))
+        tail = np.asarray(array_stats.ess(columns, method="tail", prob=TAILS, **axes))
+    return Quality(tuple(name for name, kept in zip(names, varies, strict=True) if kept), rhat, bulk, tail)

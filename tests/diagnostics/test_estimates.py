@@ -52,7 +52,7 @@ def test_what_has_no_covariance_is_refused(make_sampled, map_result):
     without_curvature = make_sampled(draws=10)
     without_curvature.data.attrs["method"] = "map"
     del without_curvature.data["laplace"]
-    with pytest.raises(InputError, match="mode without curvature"):
+    with pytest.raises(InputError, match="mode without covariance matrix"):
         chosen_estimates(without_curvature)
 
 

@@ -71,7 +71,7 @@ class Interrupting:
 @pytest.mark.parametrize("method", CHAINS)
 def test_an_interrupted_run_keeps_its_draws_and_goes_on_to_the_same(known_models, tmp_path, key, method):
     case = (known_models.gaussian_rows if method == "hmcecs" else known_models.gaussian)().case
-    settings = FitSettings(method=method, draws=60, warmup=20, chains=2, checkpoint_seconds=0)
+    settings = FitSettings(method=method, draws=60, warmup=50, chains=2, checkpoint_seconds=0)
     whole = fit(*case, key=key, settings=settings)
     interrupt = Interrupting(30)
     half = fit(*case, key=key, settings=settings, progress=interrupt, checkpoint=tmp_path / "run")
