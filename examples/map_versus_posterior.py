@@ -25,7 +25,7 @@ from rich.console import Console
 
 import bayescal
 from bayescal.charge.detector import simulate
-from bayescal.diagnostics import compare, convergence, report, summary_table
+from bayescal.diagnostics import compare, comparison_report, convergence, report, summary_table
 from bayescal.diagnostics.correlation import strongest_pairs
 from bayescal.diagnostics.plots import marginal_figure
 from bayescal.diagnostics.plots_pairs import pair_figure
@@ -121,7 +121,7 @@ print(convergence(posterior).sentence)
 # hides.
 
 # %%
-comparison = compare(mode, posterior)
+comparison = compare([mode, posterior])
 Console().print(summary_table(posterior))
 Console().print(comparison.table())
 for pair in strongest_pairs(posterior):
@@ -131,5 +131,6 @@ for pair in strongest_pairs(posterior):
 comparison.save(options.output / "map_versus_posterior.png")
 marginal_figure(posterior).savefig(options.output / "marginals.png", dpi=150)
 pair_figure(posterior).savefig(options.output / "pairs.png", dpi=150)
-report(posterior, options.output / "report.html", map_result=mode)
-print(f"figures and report: {options.output}")
+report(posterior, options.output / "report.html")
+comparison_report([mode, posterior], options.output / "comparison.html")
+print(f"figures and reports: {options.output}")

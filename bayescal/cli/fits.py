@@ -113,8 +113,8 @@ def demo(
 ) -> None:
     """Show everything on made tracks: data, mode, posterior, comparison and report.
 
-    Needs: nothing. Writes: study.toml, segments.h5, hits.h5, map.nc, nuts.nc, comparison.png and report.html. Exit
-    code 3: the chains did not converge, or the truth is not where it should be.
+    Needs: nothing. Writes: study.toml, segments.h5, hits.h5, map.nc, nuts.nc, comparison.png, comparison.html and
+    report.html. Exit code 3: the chains did not converge, or the truth is not where it should be.
 
     Example: bayescal demo --output demo-output
     """
@@ -132,8 +132,9 @@ def demo(
     study = override(read_study(path), device=device)
     run_fit(override(study, method="map", output=output / "map.nc"))
     posterior = run_fit(study)
-    compare(output / "map.nc", output / "nuts.nc", output=output / "comparison.png")
-    report(output / "nuts.nc", output=output / "report.html", mode=output / "map.nc")
+    both = [output / "map.nc", output / "nuts.nc"]
+    compare(both, output=output / "comparison.png", report=output / "comparison.html")
+    report([output / "nuts.nc"], output=output / "report.html")
     show_truth(truth_checks(posterior))
     good, sentence = verdict(posterior)
     typer.echo(f"{tracks}. {'Good' if good else 'Failed'}: {sentence}")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NOT_CONVERGED = 3
 
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT", help="Result (NetCDF) that `bayescal fit` wrote.")]
+ResultFiles = Annotated[
+    list[Path], typer.Argument(metavar="RESULT...", help="Results (NetCDF) that `bayescal fit` wrote.")
+]
 
 
 def summary(result: ResultFile) -> None:
@@ -33,51 +36,70 @@ def summary(result: ResultFile) -> None:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A result, for example of `bayescal fit --method map`.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another, for example the posterior.")],
+    results: ResultFiles,
     output: Annotated[Path, typer.Option(help="Figure to write (PNG, PDF or SVG).")] = Path("comparison.png"),
+    report: Annotated[Path | None, typer.Option(help="HTML page to write on all of them.")] = None,
 ) -> None:
-    """Put two results side by side, usually the mode and the posterior: a table and a figure.
+    """Put results side by side: methods on the same data, or the same constants in several runs.
 
-    Needs: two results with parameters in common. Writes: the figure.
+    The last one is what the others are compared with. Of runs (one method, each with data of its own) the figure shows
+    every constant against the runs, otherwise the densities one over the other.
 
-    Example: bayescal compare map.nc nuts.nc --output comparison.png
+    Needs: two or more results with parameters in common. Writes: the figure, and a page if asked to.
+
+    Example: bayescal compare map.nc laplace.nc nuts.nc --output comparison.png --report comparison.html
     """
     from bayescal.cli.machine import require_writable, use_cpu_if_idle
 
     use_cpu_if_idle()
     from bayescal import diagnostics
     from bayescal.cli.display import console
+    from bayescal.diagnostics.files import write_text
+    from bayescal.diagnostics.names import file_names
+    from bayescal.diagnostics.report import comparison_page
     from bayescal.inference import load
 
-    require_writable(output)
-    comparison = diagnostics.compare(load(first), load(second))
+    targets = [require_writable(path) for path in (output, report) if path is not None]
+    loaded = [load(path) for path in results]
+    comparison = diagnostics.compare(loaded, file_names(results, loaded))
     console().print(comparison.table())
     comparison.save(output)
-    typer.echo(f"wrote {output}")
+    if report is not None:
+        write_text(report, comparison_page(comparison))
+    for path in targets:
+        typer.echo(f"wrote {path}")
 
 
 def report(
-    result: ResultFile,
-    output: Annotated[Path | None, typer.Option(help="File to write; RESULT with the ending .html by default.")] = None,
-    mode: Annotated[
-        Path | None, typer.Option("--map", help="Result of `bayescal fit --method map` to compare with.")
+    results: ResultFiles,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File to write; by default RESULT with the ending .html, comparison.html for several."),
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page: parameters, convergence, figures, predictive check, provenance.
+    """Write one self-contained HTML page: on one result, or on several side by side.
 
-    Needs: a result; nothing else, the page can be sent as it is.
+    On one: verdict, constants, correlations, checks, provenance, and the command that makes it again. On several: what
+    they say of each constant, the verdict on each and what it cost; the last is what the others are compared with.
 
-    Example: bayescal report nuts.nc --map map.nc --output report.html
+    Needs: the results; nothing else, the page can be sent as it is.
+
+    Example: bayescal report nuts.nc --output report.html
     """
     from bayescal.cli.machine import require_writable, use_cpu_if_idle
 
     use_cpu_if_idle()
-    from bayescal.diagnostics.report import report as write_report
+    from bayescal import diagnostics
+    from bayescal.diagnostics.names import file_names
     from bayescal.inference import load
 
-    target = require_writable(output or result.with_suffix(".html"))
-    write_report(load(result), target, map_result=None if mode is None else load(mode))
+    alone = len(results) == 1
+    target = require_writable(output or (results[0].with_suffix(".html") if alone else Path("comparison.html")))
+    loaded = [load(path) for path in results]
+    if alone:
+        diagnostics.report(loaded[0], target)
+    else:
+        diagnostics.comparison_report(loaded, target, file_names(results, loaded))
     typer.echo(f"wrote {target}")
 
 

@@ -9,6 +9,7 @@ from bayescal.diagnostics.export import export_csv as export_csv
 from bayescal.diagnostics.export import export_json as export_json
 from bayescal.diagnostics.export import export_yaml as export_yaml
 from bayescal.diagnostics.predictive import predictive_checks as predictive_checks
+from bayescal.diagnostics.report import comparison_report as comparison_report
 from bayescal.diagnostics.report import report as report
 from bayescal.diagnostics.summary import member_rows as member_rows
 from bayescal.diagnostics.summary import rows_table as rows_table

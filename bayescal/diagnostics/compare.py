@@ -1,179 +1,156 @@
-"""Two results side by side: what a mode with its curvature says, and what the whole posterior says."""
+"""Results side by side: what a mode with its curvature says and what the whole posterior says, or one run and the next.
+
+The last result is the reference: differences and width ratios of the others are in units of its standard deviation.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from scipy.stats import skew
 
-from bayescal.diagnostics.contents import Component, constant, is_mode, scalars
+from bayescal.diagnostics.answers import Answer, Line, line
+from bayescal.diagnostics.contents import group, is_mode, scalars
+from bayescal.diagnostics.figures import palette
 from bayescal.diagnostics.files import write_figure
-from bayescal.diagnostics.numbers import measured, pretty_unit
+from bayescal.diagnostics.names import numbered_names
+from bayescal.diagnostics.numbers import measured, pretty_unit, rounded
 from bayescal.diagnostics.plots import Curve, marginals
+from bayescal.diagnostics.plots_intervals import series_figure
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
 
-SYMMETRIC = 0.25
-"""Skewness that 400 effective draws of a normal exceed in one of 25 cases (its standard error is sqrt(6 / 400))."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One result's answer for one parameter: `mode` or `mean`, the number and its standard deviation."""
-
-    kind: str
-    value: float
-    sd: float
-
-
-@dataclass(frozen=True)
-class Line:
-    """One parameter in both results.
-
-    Attributes:
-        parameter: its name, with `unit`.
-        first: the answer of the first result.
-        second: the answer of the second result.
-        difference: first minus second, in standard deviations of the second.
-        width_ratio: standard deviation of the first over that of the second.
-        skewness: of the draws of the second (of the first where the second has none), or None without draws.
-        comment: what the numbers mean, in words.
-    """
-
-    parameter: str
-    unit: str
-    first: Estimate
-    second: Estimate
-    difference: float
-    width_ratio: float
-    skewness: float | None
-    comment: str
+HEADERS = ("parameter", "result", "estimate ± sd", "difference [sd]", "width ratio", "comment")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two results side by side; `names` are what the columns are called."""
+    """Results side by side.
 
-    names: tuple[str, str]
+    Attributes:
+        results: by the name to show; the last is the reference.
+        curves: what each contributes to a figure, in the same order.
+        lines: the parameters that the reference shares with others.
+    """
+
+    results: Mapping[str, Result]
+    curves: tuple[Curve, ...]
     lines: tuple[Line, ...]
-    figure: Figure
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the results, the reference last."""
+        return tuple(self.results)
+
+    @property
+    def reference(self) -> str:
+        """Name of the result that the others are compared with."""
+        return self.names[-1]
+
+    @property
+    def runs(self) -> bool:
+        """Whether these are runs: one method, and every result from data of its own."""
+        data = [data_digest(result) for result in self.results.values()]
+        methods = {result.method for result in self.results.values()}
+        return len(methods) == 1 and None not in data and len(set(data)) == len(data)
+
+    @property
+    def same_data(self) -> bool | None:
+        """Whether all results are of the same data, None where that is not known of one of them."""
+        data = {data_digest(result) for result in self.results.values()}
+        return None if None in data else len(data) == 1
+
+    @property
+    def figure(self) -> Figure:
+        """Overlaid marginals; of runs each parameter against the runs."""
+        return series_figure(self.curves) if self.runs else marginals(self.curves)
 
     def table(self) -> Table:
         """The comparison for a terminal."""
-        table = Table(title=f"{self.names[0]} and {self.names[1]}", title_justify="left", box=SIMPLE_HEAD)
-        for header in self.headers():
-            table.add_column(header, justify="left" if header in {"parameter", "unit", "comment"} else "right")
-        for cells in self.cells():
-            table.add_row(*cells)
+        table = Table(title=" and ".join(self.names), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.caption, table.caption_justify = reading(self), "left"
+        for header in HEADERS:
+            table.add_column(header, justify="left" if header in {"parameter", "result", "comment"} else "right")
+        for each in self.lines:
+            for cells in line_cells(each):
+                table.add_row(*cells)
+            table.add_section()
         return table
-
-    def headers(self) -> list[str]:
-        """The headers of the table's columns."""
-        kinds = (self.lines[0].first.kind, self.lines[0].second.kind)
-        answers = [f"{name}: {kind} ± sd" for name, kind in zip(self.names, kinds, strict=True)]
-        return ["parameter", "unit", *answers, "difference [sd]", "width ratio", "comment"]
-
-    def cells(self) -> list[list[str]]:
-        """The table's rows as text."""
-        return [
-            [
-                line.parameter,
-                pretty_unit(line.unit),
-                _plus_minus(line.first),
-                _plus_minus(line.second),
-                f"{line.difference:+.2f}",
-                f"{line.width_ratio:.2f}",
-                line.comment,
-            ]
-            for line in self.lines
-        ]
 
     def save(self, path: str | Path) -> None:
         """Write the figure as PNG, PDF or SVG, by the path's suffix."""
         write_figure(self.figure, Path(path))
 
 
-def compare(first: Result, second: Result) -> Comparison:
-    """Compare two results parameter by parameter, usually a mode with the posterior from the same data.
+def compare(results: Sequence[Result], names: Sequence[str] | None = None) -> Comparison:
+    """Compare results parameter by parameter: methods on the same data, or the same constants in several runs.
 
     Args:
-        first: a mode with its curvature, or draws.
-        second: the same; differences are in units of its standard deviation.
+        results: two or more, modes with their curvature or draws; the last is the one the others are compared with.
+        names: what to call them, all different; by default their methods, numbered where several have the same.
 
     Raises:
-        InputError: the results have no scalar parameter in common.
+        InputError: fewer than two results, names that do not fit, or no scalar parameter in common with the last.
     """
-    theirs = comparable(second)
-    pairs = [(mine, theirs[label]) for label, mine in comparable(first).items() if label in theirs]
-    if not pairs:
+    if len(results) < 2:
+        raise InputError(f"a comparison needs at least two results, got {len(results)}; name another one")
+    names = numbered_names(results) if names is None else tuple(names)
+    if not len(set(names)) == len(names) == len(results):
+        raise InputError(f"{len(results)} results need as many different names, got {', '.join(names)}")
+    curves = tuple(map(comparable, names, results, palette(len(results))))
+    lines = [line(label, curves) for label in curves[-1].components]
+    shared = tuple(each for each in lines if len(each.answers) > 1)
+    if not shared:
+        others = ", ".join(sorted({name for result in results[:-1] for name in result.names}))
         raise InputError(
-            f"the results share no parameter, so there is nothing to compare: one has "
-            f"{', '.join(first.names)}, the other {', '.join(second.names)}"
+            f"the results share no parameter, so there is nothing to compare: the last has "
+            f"{', '.join(results[-1].names)}, the others {others}"
         )
-    names = _names(first, second)
-    mine, others = zip(*pairs, strict=True)
-    curves = (Curve(names[0], mine, is_mode(first)), Curve(names[1], others, is_mode(second)))
-    return Comparison(names, tuple(_line(curves, index) for index in range(len(pairs))), marginals(curves))
+    return Comparison(dict(zip(names, results, strict=True)), curves, shared)
 
 
-def comparable(result: Result) -> dict[str, Component]:
-    """The scalar parameters by name; of a mode those with curvature, for what is computed from them has none."""
-    return {c.label: c for c in scalars(result) if not is_mode(result) or c.mode_sd is not None}
+def comparable(name: str, result: Result, color: str) -> Curve:
+    """The scalar parameters of a result; of a mode those with curvature, for what is computed from them has none."""
+    components = {c.label: c for c in scalars(result) if not is_mode(result) or c.mode_sd is not None}
+    return Curve(name, components, is_mode(result), color)
 
 
-def mode_estimate(component: Component) -> Estimate:
-    """The answer of a mode and its curvature."""
-    if component.mode is None or component.mode_sd is None:
-        raise InputError(f"the mode of {component.label} has no curvature; fit it again with method laplace")
-    return Estimate("mode", component.mode, component.mode_sd)
+def data_digest(result: Result) -> str | None:
+    """What tells the data of a result from others: the digest of their file, else of the observed arrays."""
+    known = result.attrs.get("data_sha256")
+    observed = group(result, "observed_data")
+    if known or not observed.data_vars:
+        return known
+    arrays = (np.ascontiguousarray(observed[name].values).tobytes() for name in sorted(map(str, observed.data_vars)))
+    return hashlib.sha256(b"".join(arrays)).hexdigest()
 
 
-def draws_estimate(component: Component) -> Estimate:
-    """The answer of draws: mean and standard deviation."""
-    if constant(component):
-        raise InputError(f"the draws of {component.label} are all equal; there is no spread to compare with")
-    return Estimate("mean", float(component.draws.mean()), float(component.draws.std(ddof=1)))
+def line_cells(compared: Line) -> list[list[str]]:
+    """A line as text, one row a result: the parameter stands in the first row, its unit in the second."""
+    first = [compared.parameter, pretty_unit(compared.unit), *[""] * len(compared.answers)]
+    rows = [answer_cells(each) for each in compared.answers]
+    rows[-1][2:4] = ["reference", ""]
+    return [[start, *row] for start, row in zip(first, rows, strict=False)]
 
 
-def skewness_in_words(skewness: float | None) -> str:
-    """What a skewness means for a symmetric error bar."""
-    if skewness is None:
-        return ""
-    if abs(skewness) < SYMMETRIC:
-        return "symmetric"
-    strength = "strongly skewed" if abs(skewness) > 1 else "skewed"
-    return f"{strength}, longer tail to {'high' if skewness > 0 else 'low'} values"
+def answer_cells(found: Answer) -> list[str]:
+    """An answer as text: name, estimate, difference, width ratio, comment."""
+    estimate = f"{measured(found.value, found.sd)} ± {measured(found.sd, found.sd)}"
+    difference = "-" if found.difference is None else f"{found.difference:+.2f}"
+    return [found.name, estimate, difference, rounded(found.width_ratio, 2), found.comment]
 
 
-def _line(curves: tuple[Curve, Curve], index: int) -> Line:
-    component = curves[0].components[index]
-    a, b = ((mode_estimate if curve.from_mode else draws_estimate)(curve.components[index]) for curve in curves)
-    drawn = [curve.components[index] for curve in reversed(curves) if not curve.from_mode]
-    skewness = float(skew(drawn[0].draws.ravel())) if drawn else None
-    difference, ratio = (a.value - b.value) / b.sd, a.sd / b.sd
-    comment = _comment(difference, ratio, skewness)
-    return Line(component.label, component.unit, a, b, difference, ratio, skewness, comment)
-
-
-def _comment(difference: float, ratio: float, skewness: float | None) -> str:
-    words = [skewness_in_words(skewness)]
-    if abs(difference) > 0.5:
-        words.append(f"centres {abs(difference):.1f} sd apart")
-    if not 0.8 < ratio < 1.25:
-        words.append(f"first {'wider' if ratio > 1 else 'narrower'} by {abs(ratio - 1):.0%}")
-    return "; ".join(word for word in words if word)
-
-
-def _names(first: Result, second: Result) -> tuple[str, str]:
-    titles = {"map": "MAP", "laplace": "Laplace", "blackjax_nuts": "NUTS (BlackJAX)"}
-    titles |= {name: name.upper() for name in ("nuts", "mclmc", "smc", "hmcecs")}
-    one, other = (titles.get(result.method, result.method) for result in (first, second))
-    return (one, other) if one != other else (f"{one} A", f"{other} B")
-
-
-def _plus_minus(estimate: Estimate) -> str:
-    return f"{measured(estimate.value, estimate.sd)} ± {measured(estimate.sd, estimate.sd)}"
+def reading(comparison: Comparison) -> str:
+    """How to read the table."""
+    modes = [curve.name for curve in comparison.curves if curve.from_mode]
+    draws = [curve.name for curve in comparison.curves if not curve.from_mode]
+    kinds = [f"{', '.join(modes)}: mode ± sd by its curvature."] if modes else []
+    kinds += [f"{', '.join(draws)}: mean ± sd of the draws."] if draws and modes else []
+    kinds += ["Mean ± sd of the draws."] if not modes else []
+    return f"{' '.join(kinds)} Differences and width ratios are in standard deviations of {comparison.reference}."

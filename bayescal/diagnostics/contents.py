@@ -10,6 +10,8 @@ import xarray as xr
 from bayescal.inference.result import Result
 
 MODE_METHODS = ("map", "laplace")
+CHAINLESS_METHODS = (*MODE_METHODS, "pathfinder", "svi")
+"""Methods whose draws, where they have any, are independent ones of an approximation."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Component:
 def is_mode(result: Result) -> bool:
     """Whether a result is a mode with its curvature rather than draws of a Markov chain."""
     return result.method in MODE_METHODS
+
+
+def has_chains(result: Result) -> bool:
+    """Whether there are several chains or runs that R-hat, traces and ranks compare."""
+    return result.method not in CHAINLESS_METHODS
 
 
 def scalars(result: Result) -> tuple[Component, ...]:

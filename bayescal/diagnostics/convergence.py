@@ -6,16 +6,18 @@ E-BFMI from M. Betancourt, arXiv:1604.00695; no divergence from M. Betancourt, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import arviz_stats
 import numpy as np
 import xarray as xr
 
-from bayescal.diagnostics.contents import group, is_mode
+from bayescal.diagnostics.contents import group, has_chains, is_mode
 from bayescal.diagnostics.summary import Row, member_rows
 from bayescal.inference.result import Result
+from bayescal.inference.settings import KHAT_LIMIT
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400.0
@@ -43,9 +45,9 @@ class Verdict:
 
 
 def convergence(result: Result) -> Verdict:
-    """The verdict on a result; that of a mode is the verdict of its search, stored with it."""
-    if is_mode(result):
-        return Verdict(result.converged, result.verdict)
+    """The verdict on a result; without chains it is the one stored with it, of the search or the approximation."""
+    if not has_chains(result):
+        return Verdict(result.converged, result.verdict, approximation_checks(result))
     checks = sampling_checks(result)
     failed = [check for check in checks if not check.good]
     if failed:
@@ -64,9 +66,10 @@ def sampling_checks(result: Result) -> tuple[Check, ...]:
     A variable that neither prior nor posterior moves is a constant of the model and not checked.
     """
     rows = [row for row in member_rows(result) if row["sd"] or row["contraction"] is not None]
-    longer = "Draw longer chains, or start them from the mode with its curvature as metric"
+    longer = "Draw longer chains: raise draws, or set until, which goes on until there are enough"
+    apart = "Draw longer chains; if their traces stay at different levels, they have found several modes or got stuck"
     checks = [
-        _check_worst(rows, "r_hat", "R-hat", f"below {RHAT_LIMIT}", lambda value: value < RHAT_LIMIT, longer),
+        _check_worst(rows, "r_hat", "R-hat", f"below {RHAT_LIMIT}", lambda value: value < RHAT_LIMIT, apart),
         _check_worst(rows, "ess_bulk", "bulk ESS", f"above {ESS_LIMIT:.0f}", lambda value: value > ESS_LIMIT, longer),
         _check_worst(rows, "ess_tail", "tail ESS", f"above {ESS_LIMIT:.0f}", lambda value: value > ESS_LIMIT, longer),
     ]
@@ -74,6 +77,31 @@ def sampling_checks(result: Result) -> tuple[Check, ...]:
     checks += [_check_divergences(stats["diverging"].values)] if "diverging" in stats else []
     checks += [_check_energy(stats)] if "energy" in stats else []
     return tuple(checks)
+
+
+def approximation_checks(result: Result) -> tuple[Check, ...]:
+    """The checks of a mode or an approximation, from what the fit has stored: the search, and k-hat of the weights.
+
+    k-hat after A. Vehtari et al., JMLR 25 (2024) 72.
+    """
+    facts = result.attrs
+    search = _check_search(facts.get("mode")) if is_mode(result) else []
+    return (*search, *_check_weights(facts.get("khat")))
+
+
+def _check_search(facts: Mapping[str, Any] | None) -> list[Check]:
+    if facts is None:
+        return []
+    remedy = "Search again from a start nearer to the answer, or raise max_gradients or restarts"
+    found = f"Newton decrement {facts['newton_decrement']:.1e}" if facts["converged"] else facts["reason"]
+    return [Check("mode", "found", found, bool(facts["converged"]), remedy)]
+
+
+def _check_weights(khat: float | None) -> list[Check]:
+    if khat is None:
+        return []
+    remedy = "The posterior is not close to this approximation: fit with method nuts"
+    return [Check("k-hat", f"below {KHAT_LIMIT}", f"{khat:.2f}", khat < KHAT_LIMIT, remedy)]
 
 
 def _check_worst(

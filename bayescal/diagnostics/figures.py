@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from io import StringIO
 
 import matplotlib
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -43,6 +45,7 @@ LOOK = matplotlib.rc_context(
         "ytick.labelsize": 8,
         "grid.color": GRID,
         "grid.linewidth": 0.6,
+        "text.parse_math": False,  # names are plain text, also with a dollar in them
         "legend.frameon": False,
         "legend.fontsize": 8.5,
         "figure.dpi": 100,
@@ -53,6 +56,47 @@ LOOK = matplotlib.rc_context(
 """Decorator of every function that draws: the look holds inside it and nowhere else."""
 
 Panels = list[Axes]
+Drawing = Callable[[Axes], None]
+"""Draws one panel."""
+
+PANEL = (3.0, 2.1)
+"""Width and height of a panel [inch]: a third of a page, or a phone held upright."""
+
+
+@LOOK
+def arrange(
+    drawings: Mapping[str, Drawing], *, columns: int = 3, size: tuple[float, float] = PANEL, header: float = 0.35
+) -> Figure:
+    """All panels in one figure, with one legend above them where they have labels.
+
+    Args:
+        drawings: how to draw each panel, by name.
+        columns: panels a row.
+        size: width and height of a panel [inch].
+        header: room for the legend [inch].
+    """
+    figure, panels = panel_grid(len(drawings), columns=columns, width=size[0], height=size[1], header=header)
+    for draw, panel in zip(drawings.values(), panels, strict=True):
+        draw(panel)
+    common_legend(figure, panels)
+    return figure
+
+
+@LOOK
+def one_each(drawings: Mapping[str, Drawing], size: tuple[float, float] = PANEL) -> dict[str, Figure]:
+    """The same panels as figures of their own without legend, for a page that arranges them by its width."""
+    figures = {}
+    for name, draw in drawings.items():
+        figures[name], (panel,) = panel_grid(1, width=size[0], height=size[1])
+        draw(panel)
+    return figures
+
+
+def palette(count: int) -> list[str]:
+    """Colours for several results, of which the last is the one that the others are compared with."""
+    if count <= len(CHAINS):
+        return [*CHAINS[1:count], CHAINS[0]]
+    return [*map(to_hex, matplotlib.colormaps["viridis"](np.linspace(0.05, 0.9, count - 1))), CHAINS[0]]
 
 
 def panel_grid(
@@ -135,22 +179,32 @@ def window(values: Sequence[np.ndarray], marks: Sequence[float]) -> tuple[float,
 
 
 @LOOK
-def inline_svg(figure: Figure, title: str) -> str:
-    """A figure as an SVG element for an HTML page: no file header, no links, a title for screen readers.
+def inline_svg(figure: Figure, name: str, text: str) -> str:
+    """A figure as an SVG element for an HTML page: no file header, no links, a text for screen readers.
 
-    Element names are made unique to the figure, because a page holds several; text takes the page's font, and what is
-    drawn in INK and MUTED takes the page's colours `--ink` and `--muted`, so that it can be read on a dark page.
+    Args:
+        figure: what to draw.
+        name: unique on the page; the names of the drawing's elements start with it.
+        text: what the figure shows, in words.
+
+    Returns:
+        The element. Its text takes the page's font, and what is drawn in INK, MUTED and POSTERIOR takes the page's
+        colours `--ink`, `--muted` and `--blue`, so that it can be read on a dark page.
     """
     buffer = StringIO()
     figure.savefig(buffer, format="svg", dpi=140, transparent=True, metadata=NO_METADATA)
     svg = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
     opening, body = svg[svg.index("<svg") :].split(">", 1)
     view = opening[opening.index('viewBox="') :].split('"')[1]
-    prefix = re.sub(r"\W+", "-", title.lower())
+    prefix = re.sub(r"\W+", "-", name)
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
     body = re.sub(r"font-family: [^;\"]*", "font-family: inherit", body)
-    body = body.replace(INK, "var(--ink)").replace(MUTED, "var(--muted)")
-    return f'<svg role="img" viewBox="{view}"><title>{title}</title>{body}'
+    for color, variable in PAGE_COLORS.items():
+        body = body.replace(color, f"var({variable})")
+    return f'<svg role="img" viewBox="{view}"><title>{escape(text)}</title>{body}'
 
+
+PAGE_COLORS = {INK: "--ink", MUTED: "--muted", POSTERIOR: "--blue"}
+"""Variables of a page's style sheet by the colour that they replace in figures."""
 
 NO_METADATA = {key: None for key in ("Date", "Creator", "Format", "Type")}

@@ -35,6 +35,15 @@ def rounded(value: float | None, digits: int) -> str:
     return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
+def duration(seconds: float) -> str:
+    """A time for people: milliseconds up to hours."""
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds <= 5400 else f"{seconds / 3600:.1f} h"
+
+
 def power_text(power: int) -> str:
     """An exponent in superscript."""
     return str(power).translate(SUPERSCRIPTS)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bayescal.diagnostics.contents import group
@@ -120,16 +120,27 @@ def predictive_figure(checks: tuple[Check, ...]) -> Figure:
     layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - 0.35 / height))
     figure = Figure(figsize=(4.6 * columns, height), layout=layout)
     cells = figure.subfigures(rows, columns, squeeze=False).ravel()
-    panels = []
-    for check, cell in zip(checks, cells, strict=False):
-        if check.observed.size == 1:
-            panels.append(_draw_number(cell.subplots(), check))
-        else:
-            upper, lower = cell.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-            panels.append(_draw_array(upper, lower, check))
-        panels[-1].set_title(f"{check.name}   p = {check.p_value:.3f}")
+    panels = [_draw_check(cell, check) for check, cell in zip(checks, cells, strict=False)]
     common_legend(figure, panels)
     return figure
+
+
+@LOOK
+def check_figure(check: Check) -> Figure:
+    """One summary over the bands of its replicas, without legend, for a page that arranges several by its width."""
+    figure = Figure(figsize=(4.2, 2.8), layout="constrained")
+    _draw_check(figure, check)
+    return figure
+
+
+def _draw_check(cell: FigureBase, check: Check) -> Axes:
+    if check.observed.size == 1:
+        panel = _draw_number(cell.subplots(), check)
+    else:
+        upper, lower = cell.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        panel = _draw_array(upper, lower, check)
+    panel.set_title(f"{check.name}   p = {check.p_value:.3f}")
+    return panel
 
 
 def _draw_array(upper: Axes, lower: Axes, check: Check) -> Axes:

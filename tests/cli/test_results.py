@@ -34,13 +34,19 @@ def test_from_data_to_report(bayescal, fitted, capsys):
 
     assert bayescal("summary", posterior) == 0
     assert "The chains have converged" in capsys.readouterr().out
-    assert bayescal("compare", mode, posterior, "--output", fitted / "comparison.png") == 0
+    pages = ["--output", fitted / "comparison.png", "--report", fitted / "comparison.html"]
+    assert bayescal("compare", mode, posterior, *pages) == 0
     assert (fitted / "comparison.png").stat().st_size > 1000
+    assert "All are of the same data." in (fitted / "comparison.html").read_text()
     assert "slope" in capsys.readouterr().out
-    assert bayescal("report", posterior, "--map", mode) == 0
+    assert bayescal("report", posterior) == 0
     page = (fitted / "result.html").read_text()
-    assert "Mode and posterior" in page
+    assert "Prior and posterior" in page
     assert "mean of an event" in page
+    assert bayescal("report", mode, posterior, "--output", fitted / "both.html") == 0
+    assert "Comparison of 2 results" in (fitted / "both.html").read_text()
+    assert bayescal("compare", mode) == 2
+    assert "at least two results, got 1" in capsys.readouterr().err
     assert bayescal("export", posterior) == 0
     assert (fitted / "result.yaml").read_text().count("slope: ") == 1
     exported = json.loads((fitted / "result.json").read_text())

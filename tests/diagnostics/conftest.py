@@ -1,5 +1,7 @@
 """Small synthetic results with known moments; no detector and no sampler involved."""
 
+from html.parser import HTMLParser
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,55 @@ def make_sampled():
 def known():
     """Names, mean, standard deviation and correlation behind the results."""
     return NAMES, MEAN, SD, CORRELATION
+
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+class Strict(HTMLParser):
+    """Reads a page, checks that its elements nest, and collects text, links and identities."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.words, self.links, self.ids = [], [], [], []
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in {"src", "href", "xlink:href", "action", "data"}]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    """The function that reads a page: one file that needs no other, whose elements nest and whose links lead on."""
+
+    def read(html):
+        parser = Strict()
+        parser.feed(html)
+        parser.close()
+        assert parser.open == []
+        assert "http" not in html
+        assert "<script" not in html
+        assert parser.links
+        assert all(link.startswith(("#", "data:")) for link in parser.links)
+        assert len(parser.ids) == len(set(parser.ids))
+        assert {link[1:] for link in parser.links if link.startswith("#")} <= set(parser.ids)
+        return parser
+
+    return read

@@ -2,11 +2,13 @@ import matplotlib
 import numpy as np
 import pytest
 
+from bayescal.diagnostics.compare import compare
 from bayescal.diagnostics.densities import contour_levels, density, joint_density
 from bayescal.diagnostics.figures import inline_svg, panel_grid, thinned, window
 from bayescal.diagnostics.files import write_figure
-from bayescal.diagnostics.plots import interval_figure, marginal_figure
+from bayescal.diagnostics.plots import marginal_figure
 from bayescal.diagnostics.plots_chains import energy_figure, rank_figure, trace_figure
+from bayescal.diagnostics.plots_intervals import forest_figure, series_figure
 from bayescal.diagnostics.plots_pairs import correlation_figure, pair_figure
 from bayescal.errors import InputError
 
@@ -20,9 +22,9 @@ def labels(figure):
 @pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
 def test_every_figure_is_drawn_and_leaves_no_trace(draw, nuts_result):
     before = dict(matplotlib.rcParams)
-    svg = inline_svg(draw(nuts_result), "a title")
+    svg = inline_svg(draw(nuts_result), "figure 1", "a <title>")
     assert svg.startswith('<svg role="img" viewBox=')
-    assert "<title>a title</title>" in svg
+    assert "<title>a &lt;title&gt;</title>" in svg
     assert "http" not in svg
     assert dict(matplotlib.rcParams) == before
 
@@ -42,10 +44,18 @@ def test_marginals_show_prior_truth_and_mode(nuts_result, map_result):
 
 
 def test_intervals_of_several_results(nuts_result, map_result):
-    figure = interval_figure({"MAP": map_result, "NUTS": nuts_result})
+    figure = forest_figure(compare([map_result, nuts_result]).curves)
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["MAP", "NUTS"]
     thick = figure.axes[0].lines[1].get_xdata()
     np.testing.assert_allclose(np.diff(thick), 2 * 0.994458 * 1.5e-3, rtol=1e-4)
+
+
+def test_a_constant_against_the_runs(make_sampled):
+    runs = [make_sampled(seed=seed, draws=100) for seed in range(3)]
+    panel = series_figure(compare(runs).curves).axes[0]
+    centres = [line.get_ydata()[0] for line in panel.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(centres, [np.median(result.draws("kb")) for result in runs])
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["NUTS 1", "NUTS 2", "NUTS 3"]
 
 
 def test_many_parameters_are_cut_to_eight_in_pairs(make_sampled):
