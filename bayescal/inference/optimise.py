@@ -18,6 +18,7 @@ from bayescal.inference.potential import Potential
 SAME = 1e-3  # potentials of one mode agree better than this [nats]
 LARGEST_DENSE = 200  # parameters up to which the Hessian is taken whole: at 200, first roughly and then exactly, it
 # costs 600 of the 1,500 gradients that a search may spend by default, and every parameter more three
+STRAIGHT = "straight"  # name of the search without easier problems
 
 Watch = Callable[[int, float], None]
 Tempered = Callable[[Any, int], Any]
@@ -54,40 +55,51 @@ def find_mode(
     max_gradients: int,
     watch: Callable[[int, str, int, float], None],
 ) -> Optimum:
-    """The mode from the first of several starts that leads to one, through easier problems on the way.
+    """The mode from the first of several starts that leads to one: straight, and through easier problems.
+
+    Neither way is safe by itself. From far, the true problem has modes of its own; from near, the mode of an easier
+    problem may lie elsewhere. Of both ways the lower end counts.
 
     Args:
         potential: minus the log-density.
         starts: points to start from, in turn, unconstrained; the later ones are used only when the earlier gave up.
         scale: of the prior.
         tempered: gives the inputs of an easier, broader problem by (inputs, stage), stage = 0 the easiest, and None
-            where there is no such stage; none: straight to the true problem.
+            where there is no such stage; none: only straight to the true problem.
         max_gradients: a search of one stage gives up after about this many.
         watch: called after each trial with the start's number, the stage's name, steps and the potential.
 
     Returns:
         The first mode, or, where every search gave up or one got lower before it did, the best point found.
     """
-    found = []
+    found: list[Optimum] = []
     for number, start in enumerate(starts, start=1):
-        found.append(_follow(potential, start, scale, tempered, max_gradients, partial(watch, number)))
-        if found[-1].converged:
+        told = partial(watch, number)
+        found.append(minimise(potential, start, scale, max_gradients, DECREMENT_LIMIT, partial(told, STRAIGHT)))
+        if tempered is not None:
+            found.append(_follow(potential, start, scale, tempered, max_gradients, told))
+        if _best(found).converged:
             break
+    return _best(found)
+
+
+def _best(found: Sequence[Optimum]) -> Optimum:
+    """The lowest point, or a mode that is as low."""
     lowest = min(found, key=lambda optimum: optimum.value)
-    return found[-1] if found[-1].converged and found[-1].value < lowest.value + SAME else lowest
+    return next((each for each in found if each.converged and each.value < lowest.value + SAME), lowest)
 
 
 def _follow(
     potential: Potential,
     start: np.ndarray,
     scale: Scale,
-    tempered: Tempered | None,
+    tempered: Tempered,
     max_gradients: int,
     watch: Callable[[str, int, float], None],
 ) -> Optimum:
     """From a start through the easier problems, easiest first, to the true one."""
     number = 0
-    while tempered is not None and (inputs := tempered(potential.inputs, number)) is not None:
+    while (inputs := tempered(potential.inputs, number)) is not None:
         stage = potential.with_inputs(inputs)
         start = minimise(stage, start, scale, max_gradients, ROUGH, partial(watch, f"tempered {number}")).x
         number += 1

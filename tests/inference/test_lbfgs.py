@@ -56,7 +56,7 @@ def test_giving_up_says_why_and_turns_to_the_next_start(make_hierarchy, key):
     looks = []
     found = find_mode(potential, [lost, scale.centre], scale, None, 1500, lambda *look: looks.append(look))
     assert found.converged
-    assert looks[-1] == (2, "true problem", found.steps, found.value)
+    assert looks[-1] == (2, "straight", found.steps, found.value)
 
 
 def test_a_cliff_of_non_finite_values_is_stepped_back_from(key):

@@ -58,6 +58,24 @@ def test_tempered_stages_find_what_the_plateau_hides(key):
     np.testing.assert_allclose(potential.constrain(led.x)["place"], data, atol=0.01)
 
 
+def lure(inputs, data=None):
+    """A narrow peak where the data are, and a broad lower one elsewhere, which the tempered problem makes the mode."""
+    place = numpyro.sample("place", dist.Uniform(-10.0, 10.0).expand([2]).to_event(1))
+    numpyro.factor("peak", 30.0 * jnp.exp(-0.5 * jnp.sum((place - data) ** 2)))
+    numpyro.factor("lure", inputs["lure"] * jnp.exp(-0.5 * jnp.sum((place + data) ** 2) / 9.0))
+
+
+def test_tempered_stages_that_lead_astray_are_outdone(key):
+    data = np.array([4.0, -3.0])
+    potential = Potential(lure, {"lure": 10.0}, data, key)
+    scale = prior_scale(potential.sample_prior(key, 200))
+    start = [potential.unconstrain({"place": data + 0.5}, scale.centre)]
+    led = minimise(potential.with_inputs({"lure": 1e4}), start[0], scale, 500)
+    np.testing.assert_allclose(potential.constrain(led.x)["place"], -data, atol=0.1)
+    found = find_mode(potential, start, scale, lambda inputs, stage: {"lure": 1e4} if stage == 0 else None, 500, quiet)
+    np.testing.assert_allclose(potential.constrain(found.x)["place"], data, atol=0.1)
+
+
 def test_a_cliff_of_non_finite_values_is_stepped_back_from(key):
     def cliff(inputs, data=None):
         x = numpyro.sample("x", dist.Normal(0.0, 10.0))
