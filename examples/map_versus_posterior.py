@@ -84,7 +84,7 @@ print(model.describe(inputs, hits))
 # ## The mode
 #
 # The likelihood is sharp: a per cent away in the field the log-density has dropped by thousands. So the search starts
-# from the straight line of first hits against drift distance and goes through tempered problems.
+# from the straight line of first hits against drift distance, once straight and once through tempered problems.
 
 # %%
 start = model.start(inputs, hits)

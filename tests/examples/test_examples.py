@@ -7,14 +7,33 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_map_versus_posterior_writes_its_figures(tmp_path):
-    reduced = ["--length", "50", "--ess", "20", "--output", tmp_path]
-    command = [sys.executable, EXAMPLES / "map_versus_posterior.py", *reduced]
+def run(name, *options):
+    command = [sys.executable, EXAMPLES / name, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"posterior.nc", "map_versus_posterior.png", "marginals.png", "pairs.png", "report.html"}
+    return done.stdout
+
+
+def test_map_versus_posterior_writes_its_figures(tmp_path):
+    run("map_versus_posterior.py", "--length", "50", "--ess", "20", "--output", tmp_path)
+    figures = {"map_versus_posterior.png", "marginals.png", "pairs.png"}
+    assert {path.name for path in tmp_path.iterdir()} == figures | {"posterior.nc", "report.html", "comparison.html"}
+
+
+def test_methods_side_by_side_compares_and_counts(tmp_path):
+    """Without SVI and HMC, whose programs take long to compile."""
+    few = ["--methods", "map", "laplace", "nuts"]
+    shown = run("methods_side_by_side.py", "--length", "50", "--ess", "20", *few, "--output", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "map.nc",
+        "laplace.nc",
+        "nuts.nc",
+        "methods.png",
+        "methods.html",
+    }
+    assert all(f"{method}: " in shown for method in ("MAP", "Laplace", "NUTS"))
+    assert "gradients per effective draw" in shown
 
 
 def test_every_example_is_run():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"map_versus_posterior.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"map_versus_posterior.py", "methods_side_by_side.py"}
