@@ -18,6 +18,7 @@ COMMANDS = [
     "validate",
     "loo",
     "residuals",
+    "correlations",
     "demo",
 ]
 

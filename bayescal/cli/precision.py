@@ -1,0 +1,102 @@
+"""Commands on what the data say of the constants: correlations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayescal.cli.results import ResultFile
+from bayescal.cli.studies import Device
+
+if TYPE_CHECKING:
+    from bayescal.diagnostics.correlation_study import CorrelationStudy
+    from bayescal.diagnostics.pseudo_correlation import PseudoCorrelation
+    from bayescal.inference import Result
+
+MOST_ROWS = 15
+"""Rows of a table in the terminal; a file holds all."""
+
+
+def correlations(
+    result: ResultFile,
+    study: Annotated[
+        Path | None, typer.Option(metavar="STUDY", help="The result's study: adds the pseudo-correlation, see above.")
+    ] = None,
+    batches: Annotated[int, typer.Option(min=1, help="With --study: batches of whole events, at most.")] = 10,
+    output: Annotated[
+        Path | None, typer.Option(help="Figure (PNG, PDF, SVG), or every number (JSON); by default no file.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Show what data and priors each say: contraction, prior sensitivity, open directions, correlations.
+
+    Contraction: how much of each prior's variance the data have removed. Sensitivity: how the posterior moves when
+    priors or likelihood are made stronger or weaker (power scaling). Directions: combinations of constants that the
+    data leave to the priors, by name. With --study, correlations by the likelihood alone beside the posterior's: the
+    pseudo-correlation, from the inverse Hessian averaged over batches of events, and the partial one, with all other
+    constants held; two gradients a constant and batch.
+
+    Needs: a result with prior draws; with --study the study's inputs and data. Writes: --output.
+
+    Example: bayescal correlations nuts.nc --study study.toml --output correlations.png
+    """
+    from bayescal.cli.machine import require_writable, use_cpu_if_idle, use_device_of
+
+    if study is None:
+        use_cpu_if_idle()
+    else:
+        use_device_of(study, device)
+    from bayescal.diagnostics.correlation_study import correlation_study
+    from bayescal.inference import load
+
+    if output is not None:
+        require_writable(output)
+    loaded = load(result)
+    likelihood = None if study is None else by_likelihood(study, loaded, batches)
+    found = correlation_study(loaded, likelihood)
+    show_correlations(found)
+    if output is not None:
+        write_correlations(found, output)
+        typer.echo(f"wrote {output}")
+
+
+def by_likelihood(study: Path, result: Result, batches: int) -> PseudoCorrelation:
+    """Correlations by the likelihood alone, at the result's mode."""
+    from bayescal.diagnostics.pseudo_correlation import PseudoCorrelation
+    from bayescal.information import at_mode, batch_hessians
+    from bayescal.study import read_study
+
+    likelihood, basis = at_mode(read_study(study), result)
+    return PseudoCorrelation(likelihood.labels, batch_hessians(likelihood, basis, batches))
+
+
+def show_correlations(found: CorrelationStudy) -> None:
+    """Print the tables and what to know."""
+    from bayescal.cli.display import show_table
+    from bayescal.diagnostics import contraction, directions, pseudo_correlation, sensitivity
+
+    show_table("Contraction", contraction.HEADERS, (each.cells() for each in found.contractions[:MOST_ROWS]))
+    if found.sensitivities:
+        rows = (each.cells() for each in found.sensitivities[:MOST_ROWS])
+        show_table("Sensitivity", sensitivity.HEADERS, rows)
+    else:
+        typer.echo(f"no sensitivity: {found.lacking}")
+    show_table("Directions", directions.HEADERS, (each.cells() for each in found.directions[:MOST_ROWS]))
+    pairs = found.pairs(MOST_ROWS)
+    if pairs:
+        show_table("Correlations", pseudo_correlation.HEADERS[: len(pairs[0])], pairs)
+    for sentence in found.sentences:
+        typer.echo(sentence)
+
+
+def write_correlations(found: CorrelationStudy, path: Path) -> None:
+    """Write every number, or the figure, by the path's suffix."""
+    from bayescal.diagnostics.files import write_figure, write_text
+    from bayescal.diagnostics.plots_correlations import correlation_study_figure
+
+    if path.suffix.lower() == ".json":
+        write_text(path, found.as_json())
+    else:
+        write_figure(correlation_study_figure(found), path)
