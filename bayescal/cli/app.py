@@ -21,7 +21,7 @@ A study file names the model, the data, the priors and the sampler. From nothing
   bayescal fit study.toml --output result.nc
   bayescal report result.nc
 
-To question it: bayescal validate, loo, residuals and correlations.
+To question it: bayescal validate, loo, residuals and correlations. To plan: bayescal forecast.
 
 Exit codes: 0 good, 2 bad input, 3 the fit did not converge or is not calibrated, 130 interrupted.
 """
@@ -44,6 +44,7 @@ for command in (
     validation.loo,
     validation.residuals,
     precision.correlations,
+    precision.forecast,
     fits.demo,
 ):
     app.command()(command)

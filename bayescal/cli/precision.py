@@ -1,4 +1,4 @@
-"""Commands on what the data say of the constants: correlations."""
+"""Commands on what the data say of the constants: correlations, forecast."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescal.cli.results import ResultFile
-from bayescal.cli.studies import Device
+from bayescal.cli.studies import Device, Seed, StudyFile
 
 if TYPE_CHECKING:
     from bayescal.diagnostics.correlation_study import CorrelationStudy
     from bayescal.diagnostics.pseudo_correlation import PseudoCorrelation
     from bayescal.inference import Result
+
+FACTORS = (1.0, 10.0, 100.0, 1000.0)
+"""On the study's exposure, for a forecast that names none."""
 
 MOST_ROWS = 15
 """Rows of a table in the terminal; a file holds all."""
@@ -100,3 +103,53 @@ def write_correlations(found: CorrelationStudy, path: Path) -> None:
         write_text(path, found.as_json())
     else:
         write_figure(correlation_study_figure(found), path)
+
+
+def forecast(  # noqa: PLR0913 one option each
+    study: StudyFile,
+    exposure: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0.0, help="To forecast for, in the study's unit; several times; by default 1 to 1000 times its."
+        ),
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Made data sets that the information is averaged over.")] = 4,
+    output: Annotated[Path | None, typer.Option(help="Figure to write; STUDY with -forecast.png by default.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File of every number, too.")] = None,
+    seed: Seed = None,
+    device: Device = None,
+) -> None:
+    """Forecast the precision of every constant against exposure, before data are taken.
+
+    Data are made at the study's truth; the curvature of their likelihood there is the information of its exposure,
+    which grows in proportion as more of the same is taken. The prior is added as a normal one with its covariance.
+    Constants with one value an event come anew with each event and are left free.
+
+    Needs: the study's inputs, priors and truth; no data. Writes: the figure.
+
+    Example: bayescal forecast study.toml --exposure 100 --exposure 10000
+    """
+    import jax
+
+    from bayescal.cli.machine import require_writable, use_device_of
+
+    use_device_of(study, device)
+    from bayescal.cli.display import show_table
+    from bayescal.diagnostics.files import write_figure, write_text
+    from bayescal.diagnostics.plots_precision import forecast_figure
+    from bayescal.forecast import forecast as look_ahead
+    from bayescal.study import override, read_study
+
+    read = override(read_study(study), seed=seed, device=device)
+    target = require_writable(output or study.with_name(f"{study.stem}-forecast.png"))
+    if json is not None:
+        require_writable(json)
+    found = look_ahead(jax.random.key(read.seed), read, replicas)
+    exposures = sorted(exposure or [factor * found.exposure for factor in FACTORS])
+    headers = ("constant", "unit", "prior sd", *(f"{each:.4g}" for each in exposures))
+    show_table(f"Expected standard deviations by {found.exposure_unit}", headers, found.table(exposures))
+    write_figure(forecast_figure(found, exposures), target)
+    typer.echo(f"wrote {target}")
+    if json is not None:
+        write_text(json, found.as_json(exposures))
+        typer.echo(f"wrote {json}")

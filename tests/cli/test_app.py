@@ -19,6 +19,7 @@ COMMANDS = [
     "loo",
     "residuals",
     "correlations",
+    "forecast",
     "demo",
 ]
 

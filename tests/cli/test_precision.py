@@ -84,3 +84,28 @@ def test_a_study_that_is_not_the_results(bayescal, fitted, tmp_path, capsys):
         assert words in capsys.readouterr().err
     assert bayescal("correlations", fitted / "result.nc", "--output", tmp_path / "all.txt") == 2
     assert "a figure is written as .png" in capsys.readouterr().err
+
+
+def test_forecast(bayescal, fitted, capsys):
+    """A straight line with known noise: the information is exact, and prior widths come from 4000 draws (1.1 %)."""
+    arguments = ("--exposure", 8, "--exposure", 800, "--replicas", 2, "--json", fitted / "forecast.json")
+    assert bayescal("forecast", fitted / "study.toml", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "Expected standard deviations by events" in shown
+    assert (fitted / "study-forecast.png").stat().st_size > 1000
+    content = json.loads((fitted / "forecast.json").read_text())
+    deposit = np.load(fitted / "pads.npz")["deposit"][1:]
+    design = np.stack([deposit, np.ones_like(deposit)])
+    assert (content["study_exposure"], content["exposure_unit"]) == (8.0, "events")
+    np.testing.assert_allclose(content["prior_sd"], [0.2, 1.0], rtol=5 * 0.011)
+    np.testing.assert_allclose(content["information_per_exposure"], design @ design.T / 0.2**2 / 8, rtol=1e-4)
+    for each in content["forecast"]:
+        information = design @ design.T / 0.2**2 * each["exposure"] / 8 + np.diag([0.2**-2, 1.0])
+        np.testing.assert_allclose(each["sd"], np.sqrt(np.diag(np.linalg.inv(information))), rtol=0.01)
+
+
+def test_a_forecast_without_constants(bayescal, fitted, tmp_path, capsys):
+    text = (fitted / "study.toml").read_text().replace('"pads.npz"', f'"{fitted / "pads.npz"}"')
+    (tmp_path / "study.toml").write_text(text + '[parameters]\ngain = "fixed"\npedestal = "fixed"\nshift = "free"\n')
+    assert bayescal("forecast", tmp_path / "study.toml") == 2
+    assert "no constant is free" in capsys.readouterr().err
