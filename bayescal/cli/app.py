@@ -21,7 +21,7 @@ A study file names the model, the data, the priors and the sampler. From nothing
   bayescal fit study.toml --output result.nc
   bayescal report result.nc
 
-To question it: bayescal validate, loo, residuals and correlations. To plan: bayescal forecast.
+To question it: bayescal validate, loo, residuals, correlations and profile. To plan: bayescal forecast.
 
 Exit codes: 0 good, 2 bad input, 3 the fit did not converge or is not calibrated, 130 interrupted.
 """
@@ -45,6 +45,7 @@ for command in (
     validation.residuals,
     precision.correlations,
     precision.forecast,
+    precision.profile,
     fits.demo,
 ):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""Commands on what the data say of the constants: correlations, forecast."""
+"""Commands on what the data say of the constants: correlations, forecast, profile."""
 
 from __future__ import annotations
 
@@ -153,3 +153,53 @@ def forecast(  # noqa: PLR0913 one option each
     if json is not None:
         write_text(json, found.as_json(exposures))
         typer.echo(f"wrote {json}")
+
+
+def profile(  # noqa: PLR0913 one option each
+    study: StudyFile,
+    result: Annotated[Path, typer.Option(metavar="RESULT", help="The study's result: where to scan, and how far.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="To scan; several times if wished; by default all.")
+    ] = None,
+    points: Annotated[int, typer.Option(min=5, help="Values of a constant, within 3 standard deviations.")] = 13,
+    output: Annotated[Path | None, typer.Option(help="Figure to write; RESULT with -profile.png by default.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File of every number, too.")] = None,
+    device: Device = None,
+) -> None:
+    """Scan each constant with all others fitted anew: profiles of likelihood and posterior over the marginals.
+
+    A profile maximises what a marginal integrates out. Where the two differ, the volume of the others decides, or a
+    prior; the likelihood's profile knows no prior and gives a frequentist's interval.
+
+    Needs: the study's inputs and data, and its result by any method; some five gradients a point. Writes: the figure.
+
+    Example: bayescal profile study.toml --result nuts.nc --parameter kb --parameter lifetime
+    """
+    from bayescal.cli.machine import require_writable, use_device_of
+
+    use_device_of(study, device)
+    from bayescal.cli.display import show_table
+    from bayescal.diagnostics.files import write_figure, write_text
+    from bayescal.diagnostics.plots_precision import profile_figure
+    from bayescal.inference import load
+    from bayescal.profiles import HEADERS, profiles
+    from bayescal.study import override, read_study
+
+    target = require_writable(output or result.with_name(f"{result.stem}-profile.png"))
+    if json is not None:
+        require_writable(json)
+    loaded = load(result)
+    found = profiles(override(read_study(study), device=device), loaded, parameter or (), points, show_scan)
+    show_table("Intervals", HEADERS, (one.cells() for one in found.each))
+    write_figure(profile_figure(found.each, loaded), target)
+    typer.echo(f"wrote {target}")
+    if json is not None:
+        write_text(json, found.as_json())
+        typer.echo(f"wrote {json}")
+    typer.echo(found.sentence)
+
+
+def show_scan(label: str, done: int, total: int) -> None:
+    """A line when a constant has been scanned."""
+    if done == total:
+        typer.echo(f"{label}: {total} fits")

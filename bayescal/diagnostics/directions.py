@@ -20,7 +20,8 @@ from bayescal.diagnostics.numbers import rounded
 from bayescal.errors import InputError
 from bayescal.inference.result import Result
 
-NAMED = 0.25  # a parameter is named where it moves by this part of the one that moves most
+NAMED = 0.25  # in a table a parameter is named where it moves by this part of the one that moves most
+SPOKEN = 0.1  # the same in a sentence
 FREE = 0.5  # directions with more of the prior's variance left are not constrained by the data
 DRAWS_PER_PARAMETER = 10  # of the prior, that its covariance can be inverted: it is then known to a third or better
 
@@ -46,25 +47,27 @@ class Direction:
         """Whether the data say more than half of what is known along it."""
         return self.share < FREE
 
-    @property
-    def path(self) -> str:
-        """The parameters that move along it, most first: `Ab up by 0.80, kb down by 0.60`."""
+    def moves(self, least: float) -> list[str]:
+        """The parameters that move along it, most first: `Ab up by 0.80`, `kb down by 0.60`.
+
+        Args:
+            least: steps below this part of the largest are left out.
+        """
         order = np.argsort(-np.abs(self.steps))
-        large = [index for index in order if abs(self.steps[index]) >= NAMED * abs(self.steps[order[0]])]
-        moves = (f"{self.labels[i]} {'up' if self.steps[i] > 0 else 'down'} by {abs(self.steps[i]):.2f}" for i in large)
-        return ", ".join(moves)
+        large = [index for index in order if abs(self.steps[index]) >= least * abs(self.steps[order[0]])]
+        return [f"{self.labels[i]} {'up' if self.steps[i] > 0 else 'down'} by {abs(self.steps[i]):.2f}" for i in large]
 
     @property
     def sentence(self) -> str:
         """The direction and what is known along it, in words."""
-        first, _, others = self.path.partition(", ")
-        together = f" while {others.replace(', ', ' and ')}" if others else ""
+        first, *others = self.moves(SPOKEN)
+        together = f" while {' and '.join(others)}" if others else ""
         known = "set by the data" if self.constrained else "left to the prior"
         return f"{first} of its prior width{together}: contraction {1.0 - self.share:.0%}, {known}"
 
     def cells(self) -> tuple[str, ...]:
         """A row for people, under `HEADERS`."""
-        return (f"{self.share:.2g}", rounded(1.0 - self.share, 3), self.path)
+        return (f"{self.share:.2g}", rounded(1.0 - self.share, 3), ", ".join(self.moves(NAMED)))
 
 
 def directions(result: Result) -> list[Direction]:

@@ -1,4 +1,4 @@
-"""Figures of precision: expected widths against exposure."""
+"""Figures of precision: expected widths against exposure, and profiles over marginal densities."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayescal.diagnostics.figures import INK, LOOK, POSTERIOR, PRIOR, common_legend, name_axis, panel_grid
+from bayescal.diagnostics.contents import constant, scalars
+from bayescal.diagnostics.densities import density
+from bayescal.diagnostics.figures import (
+    INK,
+    LOOK,
+    MODE,
+    POSTERIOR,
+    PRIOR,
+    common_legend,
+    hide_values,
+    name_axis,
+    panel_grid,
+)
 from bayescal.forecast import Forecast
+from bayescal.inference.result import Result
+from bayescal.profiles import Profile
 
 POINTS = 60  # of a curve
 
@@ -36,5 +50,37 @@ def forecast_figure(found: Forecast, exposures: Sequence[float]) -> Figure:
         panel.grid(visible=True)
         panel.set_xlabel(f"exposure [{found.exposure_unit}]")
         name_axis(panel.yaxis, f"sd of {found.labels[index]}", found.unit[index], (1.0, 1.0), separator="\n")
+    common_legend(figure, panels)
+    return figure
+
+
+@LOOK
+def profile_figure(found: Sequence[Profile], result: Result) -> Figure:
+    """Profiles of likelihood and posterior over the marginal density, each with the same height at its best.
+
+    Args:
+        found: of the constants to show.
+        result: that they were made for; the marginals are those of its draws, left out for a mode.
+    """
+    figure, panels = panel_grid(len(found), header=0.35)
+    components = {component.label: component for component in scalars(result)}
+    for panel, one in zip(panels, found, strict=True):
+        component = components[one.label]
+        limits = float(one.posterior.value[0]), float(one.posterior.value[-1])
+        if not constant(component):
+            x, height = density(component.draws)
+            panel.fill_between(x, height / height.max(), color=POSTERIOR, alpha=0.25, lw=0, label="marginal")
+        for curve, color, style, name in (
+            (one.posterior, POSTERIOR, "-", "profile of the posterior"),
+            (one.likelihood, MODE, (0, (4, 2)), "profile of the likelihood"),
+        ):
+            x, y = curve.fine()
+            panel.plot(x, np.exp(y), color=color, ls=style, lw=1.4, label=name)
+            panel.plot(curve.value, np.exp(curve.log_density), ".", color=color, ms=4)
+        if component.truth is not None:
+            panel.axvline(component.truth, color=INK, lw=1.0, ls=(0, (1, 2)), label="truth")
+        panel.set_xlim(limits)
+        hide_values(panel)
+        name_axis(panel.xaxis, one.label, one.unit, limits)
     common_legend(figure, panels)
     return figure

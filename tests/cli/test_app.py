@@ -20,6 +20,7 @@ COMMANDS = [
     "residuals",
     "correlations",
     "forecast",
+    "profile",
     "demo",
 ]
 

@@ -6,16 +6,20 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from bayescal.inference import load
+from bayescal.inference.result import Moments, assemble, laplace_group
 from bayescal.model_files import load_model
+from bayescal.provenance import digest
 
 PADS = Path(__file__).parents[1] / "own_model" / "pads.py"
+NAMES = ("gain", "pedestal")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A study of pads in a folder of its own, its data made with gain 1 and pedestal 0."""
+def fitted(tmp_path_factory):
+    """A folder with a study of pads, its data made with gain 1 and pedestal 0, and draws of its normal posterior."""
     folder = tmp_path_factory.mktemp("pads")
     inputs, data = load_model(PADS).module.example(jax.random.key(0))
     places = {"x_cm": inputs.place[0], "y_cm": inputs.place[1]}
@@ -23,18 +27,29 @@ def folder(tmp_path_factory):
     np.savez(folder / "charge.npz", charge=data)
     (folder / "study.toml").write_text(
         f'model = "{PADS}"\ndata = "charge.npz"\noutput = "result.nc"\n[inputs]\npads = "pads.npz"\n'
-        '[sampler]\nmethod = "laplace"\ndraws = 1000\nimportance_draws = 1000\nprior_draws = 200\n'
     )
+    exact_result(inputs.deposit, data, digest(folder / "charge.npz")).save(folder / "result.nc")
     return folder
 
 
-@pytest.fixture
-def fitted(bayescal, folder, capsys):
-    """The folder with the study's result in it."""
-    if not (folder / "result.nc").exists():
-        assert bayescal("fit", folder / "study.toml") == 0
-    capsys.readouterr()
-    return folder
+def exact_result(deposit, data, sha256):
+    """What NUTS would find, as independent draws."""
+    rng = np.random.default_rng(7)
+    design, precision = np.stack([deposit, np.ones_like(deposit)]), np.diag([0.2**-2, 1.0])
+    covariance = np.linalg.inv(design @ design.T / 0.2**2 + precision)
+    mean = covariance @ (design @ data / 0.2**2 + precision @ [1.0, 0.0])
+    draws = rng.multivariate_normal(mean, covariance, (4, 500))
+    prior = rng.normal([1.0, 0.0], [0.2, 1.0], (1, 500, 2))
+    likelihood = -0.5 * (((data - draws @ design) / 0.2) ** 2).sum(axis=-1)
+    groups = {
+        "posterior": dict(zip(NAMES, draws.T.swapaxes(1, 2), strict=True)),
+        "prior": dict(zip(NAMES, prior.T.swapaxes(1, 2), strict=True)),
+        "log_prior": {"gain": norm.logpdf(draws[..., 0], 1.0, 0.2), "pedestal": norm.logpdf(draws[..., 1])},
+        "sample_stats": {"lp": likelihood, "log_likelihood": likelihood},
+    }
+    moments = Moments(NAMES, mean, covariance)
+    about = {"method": "nuts", "converged": True, "verdict": "fine", "provenance": {"data_sha256": sha256}}
+    return assemble(groups, laplace_group(moments, moments, {}), about, {})
 
 
 def test_correlations(bayescal, fitted, capsys):
@@ -51,7 +66,7 @@ def test_correlations(bayescal, fitted, capsys):
     assert content["likelihood"]["pseudo"][0][1] == pytest.approx(expected, rel=1e-4)
     assert content["likelihood"]["partial"][0][1] == pytest.approx(expected, rel=1e-4)
     posterior = content["correlation"]["posterior"][0][1]
-    assert posterior == pytest.approx(expected, abs=5 * (1 - expected**2) / np.sqrt(300))  # 300 effective draws
+    assert posterior == pytest.approx(expected, abs=5 * (1 - expected**2) / np.sqrt(2000))
     contraction = {each["label"]: each for each in content["contraction"]}
     sd = load(result).draws("gain").std(ddof=1)
     assert contraction["gain"]["posterior_sd"] == pytest.approx(sd)
@@ -109,3 +124,22 @@ def test_a_forecast_without_constants(bayescal, fitted, tmp_path, capsys):
     (tmp_path / "study.toml").write_text(text + '[parameters]\ngain = "fixed"\npedestal = "fixed"\nshift = "free"\n')
     assert bayescal("forecast", tmp_path / "study.toml") == 2
     assert "no constant is free" in capsys.readouterr().err
+
+
+def test_profile(bayescal, fitted, capsys):
+    """The parabola of a straight line's slope; the file and the figure."""
+    arguments = ("--result", fitted / "result.nc", "--parameter", "gain", "--points", 5, "--json", fitted / "scan.json")
+    assert bayescal("profile", fitted / "study.toml", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "gain: 10 fits" in shown
+    assert "10 of 10 fits were found" in shown
+    assert (fitted / "result-profile.png").stat().st_size > 1000
+    (one,) = json.loads((fitted / "scan.json").read_text())["profiles"]
+    deposit, charge = np.load(fitted / "pads.npz")["deposit"], np.load(fitted / "charge.npz")["charge"]
+    design = np.stack([deposit, np.ones_like(deposit)])
+    precision = design @ design.T / 0.2**2
+    centre = np.linalg.solve(precision, design @ charge / 0.2**2)[0]
+    expected = -0.5 * (np.array(one["value"]) - centre) ** 2 / np.linalg.inv(precision)[0, 0]
+    np.testing.assert_allclose(one["log_likelihood"], expected - expected.max(), atol=1e-3)
+    assert bayescal("profile", fitted / "study.toml", *arguments[:2], "--parameter", "kb") == 2
+    assert "no constant 'kb' to scan; it has gain, pedestal" in capsys.readouterr().err
