@@ -128,7 +128,7 @@ def forecast(key: PRNGKeyArray, study: Study, replicas: int) -> Forecast:
 
     Args:
         key: of the made data.
-        study: needs no data.
+        study: needs no data; its [truth] is that of the free parameters, the others have the numbers they are fixed at.
         replicas: data sets to make; four gradients a constant, and two more for each of them.
 
     Raises:

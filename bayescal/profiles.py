@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from numpyro.infer.util import constrain_fn
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline
 
 from bayescal.diagnostics.contents import Component, group, is_mode, scalars, spread
 from bayescal.diagnostics.numbers import measured, pretty_unit
@@ -60,12 +60,12 @@ class Curve:
     log_density: np.ndarray
 
     def fine(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values [FINE] and the log-density between the points, monotone from one to the next."""
+        """Values [FINE] and the log-density between the points by a cubic spline, 0 at its best."""
         found = np.isfinite(self.log_density)
         if found.sum() < 2:
             return self.value, self.log_density
         x = np.linspace(self.value[found][0], self.value[found][-1], FINE)
-        y = PchipInterpolator(self.value[found], self.log_density[found])(x)
+        y = CubicSpline(self.value[found], self.log_density[found])(x)
         return x, y - y.max()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,9 +21,11 @@ from bayescal.diagnostics.figures import (
     name_axis,
     panel_grid,
 )
-from bayescal.forecast import Forecast
 from bayescal.inference.result import Result
-from bayescal.profiles import Profile
+
+if TYPE_CHECKING:
+    from bayescal.forecast import Forecast
+    from bayescal.profiles import Profile
 
 POINTS = 60  # of a curve
 
