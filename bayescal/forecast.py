@@ -23,7 +23,7 @@ from jaxtyping import PRNGKeyArray
 from bayescal.diagnostics.numbers import measured, pretty_unit
 from bayescal.errors import InputError
 from bayescal.inference.potential import Potential
-from bayescal.information import Likelihood
+from bayescal.information import Likelihood, batch_hessians
 from bayescal.model_files import ModelFile
 from bayescal.parameters import Parameter
 from bayescal.simulation import site_sampler
@@ -41,8 +41,8 @@ class Forecast:
     Attributes:
         labels: of the constants.
         unit: physical unit of each.
-        informations: Fisher information of the study's exposure, one estimate a made data set, in physical units
-            [replica, p, p].
+        informations: Fisher information of the study's exposure, one estimate from each batch of its events, in
+            physical units [batch, p, p].
         prior: covariance of the prior [p, p].
         exposure: of the study.
         exposure_unit: what it is measured in: `cm of track`, `events`.
@@ -60,7 +60,7 @@ class Forecast:
         return self._sd(self.informations.mean(axis=0), exposure)
 
     def sd_error(self, exposure: float) -> np.ndarray:
-        """Standard error of `sd` that the number of made data sets leaves, by the jackknife [p]; NaN for one."""
+        """Standard error of `sd` that the study's few events leave, by the jackknife over batches [p]; NaN for one."""
         n = len(self.informations)
         if n < 2:
             return np.full(len(self.labels), np.nan)
@@ -69,6 +69,9 @@ class Forecast:
 
     def _sd(self, information: np.ndarray, exposure: float) -> np.ndarray:
         return np.sqrt(np.diag(covariance(information * exposure / self.exposure, self.prior)))
+
+    def _known_error(self, exposure: float) -> list[float] | None:
+        return self.sd_error(exposure).tolist() if len(self.informations) > 1 else None
 
     def table(self, exposures: Sequence[float]) -> list[tuple[str, ...]]:
         """Rows for people: constant, unit, prior's standard deviation, and those at each exposure with their errors."""
@@ -81,12 +84,12 @@ class Forecast:
         content: dict[str, Any] = {
             "exposure_unit": self.exposure_unit,
             "study_exposure": self.exposure,
-            "replicas": len(self.informations),
+            "batches": len(self.informations),
             "parameters": list(self.labels),
             "units": list(self.unit),
             "prior_sd": np.sqrt(np.diag(self.prior)).tolist(),
             "information_per_exposure": (self.informations.mean(axis=0) / self.exposure).tolist(),
-            "forecast": [{"exposure": each, "sd": self.sd(each).tolist()} for each in exposures],
+            "forecast": [{"exposure": e, "sd": self.sd(e).tolist(), "error": self._known_error(e)} for e in exposures],
         }
         return json.dumps(content, indent=1)
 
@@ -123,13 +126,14 @@ def without_nuisance(information: np.ndarray, prior: np.ndarray, kept: np.ndarra
     return among - across @ covariance(rest, prior[np.ix_(~kept, ~kept)]) @ across.T
 
 
-def forecast(key: PRNGKeyArray, study: Study, replicas: int) -> Forecast:
+def forecast(key: PRNGKeyArray, study: Study, replicas: int, batches: int) -> Forecast:
     """Forecast for a study: its model and inputs, data made at its truth.
 
     Args:
         key: of the made data.
         study: needs no data; its [truth] is that of the free parameters, the others have the numbers they are fixed at.
-        replicas: data sets to make; four gradients a constant, and two more for each of them.
+        replicas: data sets to make.
+        batches: of whole events at most, whose scatter is the error; each takes two gradients a constant and data set.
 
     Raises:
         InputError: no parameter is free, or too many are.
@@ -146,28 +150,27 @@ def forecast(key: PRNGKeyArray, study: Study, replicas: int) -> Forecast:
     values, sets = data_at(data_key, (model, bare), {each.name: truth[each.name] for each in free}, replicas)
     likelihood = Likelihood(model, values, *sets[0])
     prior = prior_covariance(prior_key, model, *sets[0])
-    weights = likelihood.events.live.astype(float)
-    basis = settled_basis(likelihood, prior, weights)
-    found = [likelihood.with_data(*each).hessian(likelihood.place, basis, weights) for each in sets]
+    basis = settled_basis(likelihood, prior)
+    by_batch = np.mean([batch_hessians(likelihood.with_data(*each), basis, batches) for each in sets], axis=0)
     kept = np.isin([label.partition("[")[0] for label in likelihood.labels], [each.name for each in constants])
     labels = tuple(label for label, keep in zip(likelihood.labels, kept, strict=True) if keep)
     return Forecast(
         labels,
         tuple(_unit(label, free) for label in labels),
-        np.stack([without_nuisance(each, prior, kept) for each in found]),
+        len(by_batch) * np.stack([without_nuisance(each, prior, kept) for each in by_batch]),
         prior[np.ix_(kept, kept)],
         *exposure_of(model, bare, likelihood),
     )
 
 
-def settled_basis(likelihood: Likelihood, prior: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def settled_basis(likelihood: Likelihood, prior: np.ndarray) -> np.ndarray:
     """A basis for differences, about a factor of the posterior's covariance at the likelihood's place [p, p].
 
     Args:
         likelihood: of any data set.
         prior: covariance [p, p].
-        weights: of the readouts [readout].
     """
+    (weights,) = likelihood.batches(1)
     basis = FIRST_BASIS * np.diag(np.sqrt(np.diag(prior)))
     for _ in range(ROUNDS):
         basis = np.linalg.cholesky(covariance(likelihood.hessian(likelihood.place, basis, weights), prior))

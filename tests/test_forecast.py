@@ -78,8 +78,8 @@ def test_a_direction_that_the_data_leave_open_stays_with_the_prior():
     np.testing.assert_allclose(sd, np.sqrt(0.5), rtol=1e-3)
 
 
-def test_error_of_two_data_sets():
-    """F is known to 10 %, by two sets: a width to 5 % where the data rule, else better."""
+def test_error_of_two_batches():
+    """F is known to 10 %, by two batches: a width to 5 % where the data rule, else better."""
     np.testing.assert_allclose(made().sd_error(1e6) / made().sd(1e6), 0.05, rtol=0.02)
     assert (made().sd_error(1e-9) / made().sd(1e-9) < 1e-6).all()
     assert np.isnan(made(INFORMATION[None]).sd_error(10.0)).all()
@@ -115,10 +115,11 @@ def test_a_fit_of_sixteen_times_the_data_is_as_wide_as_forecast(tmp_path):
 
     Those of 8000 times are narrower by a factor of four: 15 % tell it from any other power of the exposure.
     """
-    found = forecast(jax.random.key(3), study(tmp_path, 500), 4)
+    found = forecast(jax.random.key(3), study(tmp_path, 500), 4, 10)
     assert (found.labels, found.exposure, found.exposure_unit) == (("mean", "shape"), 500.0, "events")
     result = fit_study(study(tmp_path, 8000))
     assert result.converged, result.verdict
+    assert (found.sd_error(8000.0) < 0.1 * found.sd(8000.0)).all()
     widths = [spread(component) for component in scalars(result)]
     np.testing.assert_allclose(found.sd(8000.0), widths, rtol=0.15)
     exact = 3.0 / np.sqrt(2.0 * 8000)  # of the mean of gamma times, which does not hang together with their shape
@@ -132,7 +133,7 @@ def test_shifts_of_events_are_not_forecast_but_widen_the_rest(tmp_path):
     np.savez(tmp_path / "pads.npz", deposit=deposit, event=event, x_cm=deposit, y_cm=deposit)
     text = f'model = "{PADS}"\n[inputs]\npads = "pads.npz"\n'
     (tmp_path / "study.toml").write_text(text + '[parameters]\nshift = "free"\n')
-    found = forecast(jax.random.key(0), read_study(tmp_path / "study.toml"), 1)
+    found = forecast(jax.random.key(0), read_study(tmp_path / "study.toml"), 1, 3)
     assert found.labels == ("gain", "pedestal")
     design = np.stack([deposit, np.ones(96)])[:, 1:]
     noise = 0.04 * np.eye(95) + 0.09 * np.equal.outer(event[1:], event[1:])

@@ -113,7 +113,8 @@ def forecast(  # noqa: PLR0913 one option each
             min=0.0, help="To forecast for, in the study's unit; several times; by default 1 to 1000 times its."
         ),
     ] = None,
-    replicas: Annotated[int, typer.Option(min=1, help="Made data sets that the information is averaged over.")] = 4,
+    replicas: Annotated[int, typer.Option(min=1, help="Made data sets that the information is averaged over.")] = 2,
+    batches: Annotated[int, typer.Option(min=1, help="Of whole events, at most; their scatter is the error.")] = 10,
     output: Annotated[Path | None, typer.Option(help="Figure to write; STUDY with -forecast.png by default.")] = None,
     json: Annotated[Path | None, typer.Option(help="File of every number, too.")] = None,
     seed: Seed = None,
@@ -123,7 +124,8 @@ def forecast(  # noqa: PLR0913 one option each
 
     Data are made at the study's truth; the curvature of their likelihood there is the information of its exposure,
     which grows in proportion as more of the same is taken. The prior is added as a normal one with its covariance.
-    Constants with one value an event come anew with each event and are left free.
+    Constants with one value an event come anew with each event and are left free. The errors say how far the forecast
+    may be off because the study's events are few: the next ones are not quite the same.
 
     Needs: the study's inputs, priors and truth; no data. Writes: the figure.
 
@@ -144,7 +146,7 @@ def forecast(  # noqa: PLR0913 one option each
     target = require_writable(output or study.with_name(f"{study.stem}-forecast.png"))
     if json is not None:
         require_writable(json)
-    found = look_ahead(jax.random.key(read.seed), read, replicas)
+    found = look_ahead(jax.random.key(read.seed), read, replicas, batches)
     exposures = sorted(exposure or [factor * found.exposure for factor in FACTORS])
     headers = ("constant", "unit", "prior sd", *(f"{each:.4g}" for each in exposures))
     show_table(f"Expected standard deviations by {found.exposure_unit}", headers, found.table(exposures))
