@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import numpyro.distributions as dist
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
@@ -18,8 +19,8 @@ from bayescal.inference.progress import ProgressFunction, silent
 from bayescal.model_files import ModelFile
 from bayescal.parameters import units
 from bayescal.pointwise import event_log_likelihood, readout_residuals
-from bayescal.provenance import provenance
-from bayescal.study import Study, build
+from bayescal.provenance import digest, provenance
+from bayescal.study import Study, build, study_priors
 
 REPLICAS = 60
 """Draws of the posterior from which data are made for the predictive check."""
@@ -73,6 +74,28 @@ def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unf
     if model.has("predictive"):
         result = with_replicas(summary_key, result, model, (inputs, data))
     return with_pointwise(pointwise_key, result, model, (inputs, data))
+
+
+def rebuilt(study: Study, result: Result) -> tuple[ModelFile, Any, Any]:
+    """Model file, inputs (with their plan) and data of the study that a result came from.
+
+    Raises:
+        InputError: the study names no data, or other data or free parameters than the result's.
+    """
+    if study.data is None:
+        raise InputError(f"{study.path}: the key 'data' is missing; name the data that the result was fitted to")
+    known = result.attrs.get("data_sha256")
+    if known is not None and study.data.is_file() and digest(study.data) != known:
+        raise InputError(f"{study.data}: not the data that the result was fitted to; fit again or name the right study")
+    model, inputs, data = build(study)
+    free = {name for name, prior in study_priors(study, model).items() if isinstance(prior, dist.Distribution)}
+    unlike = sorted(free ^ (set(result.names) & {parameter.name for parameter in model.parameters}))
+    if unlike:
+        raise InputError(
+            f"{study.path} [parameters]: {', '.join(unlike)} free in one of study and result alone; fit again or name "
+            "the right study"
+        )
+    return model, inputs, data
 
 
 def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:

@@ -9,6 +9,7 @@ Where a file has them, these are used, too:
   share one compiled program;
 - `tempered(inputs, stage)`: inputs of an easier problem, None where there is no such stage;
 - `describe(inputs, data)`: sizes by name; `read_truth(path)`: what simulated data were drawn with, by parameter;
+- `exposure(inputs) -> (amount, unit)`: of the inputs, (50.0, "cm of track"); the number of events where it is absent;
 - `predictive(key, inputs, data, draws) -> {name: (observed, replicas)}`: summaries [...] of the data and of data made
   with posterior draws [draw, ...];
 - `readouts(inputs) -> {column: array [readout]}`: what is known of each row of the observed site's batch: `live`

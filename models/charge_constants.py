@@ -222,6 +222,11 @@ def describe(inputs, data=None):
     return sizes
 
 
+def exposure(inputs):
+    """Total length of the tracks, the measure of how much data there are."""
+    return inputs.length_cm, "cm of track"
+
+
 def predictive(key, inputs, data, draws):
     """Summaries of the hits, observed and drawn with posterior draws: hits and charge an event, histograms."""
     sizes = {"event": inputs.n_events}

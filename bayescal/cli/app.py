@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bayescal.cli import conditions, fits, results, studies, validation
+from bayescal.cli import conditions, fits, precision, results, studies, validation
 from bayescal.errors import InputError
 
 HELP = """Posteriors of detector constants.
@@ -21,7 +21,7 @@ A study file names the model, the data, the priors and the sampler. From nothing
   bayescal fit study.toml --output result.nc
   bayescal report result.nc
 
-To question it: bayescal validate, loo and residuals.
+To question it: bayescal validate, loo, residuals, correlations and profile. To plan: bayescal forecast.
 
 Exit codes: 0 good, 2 bad input, 3 the fit did not converge or is not calibrated, 130 interrupted.
 """
@@ -43,6 +43,9 @@ for command in (
     validation.validate,
     validation.loo,
     validation.residuals,
+    precision.correlations,
+    precision.forecast,
+    precision.profile,
     fits.demo,
 ):
     app.command()(command)

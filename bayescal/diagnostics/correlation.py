@@ -65,12 +65,16 @@ def strongest_pairs(result: Result, most: int = 5) -> list[str]:
         result: draws, or a mode with its curvature.
         most: at most so many pairs.
     """
-    matrix = correlation(result)
+    pairs = strongest(correlation(result))[:most]
+    return [in_words(*pair) for pair in pairs if strength(pair[2]) != "weak"]
+
+
+def strongest(matrix: xr.DataArray) -> list[tuple[str, str, float]]:
+    """All pairs of a correlation matrix [parameter, parameter_2] with their correlation, strongest first."""
     labels = [str(label) for label in matrix["parameter"].values]
     rows, columns = np.triu_indices(len(labels), 1)
-    order = np.argsort(-np.abs(matrix.values[rows, columns]))[:most]
-    pairs = [(labels[rows[i]], labels[columns[i]], float(matrix.values[rows[i], columns[i]])) for i in order]
-    return [in_words(*pair) for pair in pairs if strength(pair[2]) != "weak"]
+    order = np.argsort(-np.abs(matrix.values[rows, columns]))
+    return [(labels[rows[i]], labels[columns[i]], float(matrix.values[rows[i], columns[i]])) for i in order]
 
 
 def strength(value: float) -> str:

@@ -36,9 +36,11 @@ from bayescal.inference.sampler import Sampler
 from bayescal.inference.settings import FitSettings, Method
 from bayescal.inference.smc import smc
 from bayescal.inference.svi import svi
+from bayescal.inference.terms import terms_of_draws
 from bayescal.inference.weighing import weigh
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
+ESTIMATED = ("hmcecs",)  # methods whose log-density is that of a part of the data, scaled up
 PACKAGES = ("jax", "jaxlib", "numpyro", "blackjax", "numpy", "arviz-base")
 
 
@@ -222,9 +224,12 @@ def _environment(key: PRNGKeyArray, settings: FitSettings) -> dict[str, Any]:
 
 def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], settings: FitSettings, units) -> Result:
     verdict = "; ".join(outcome.failures) or outcome.success
+    log_prior, log_likelihood = terms_of_draws(problem.potential, outcome.draws, outcome.stats["lp"])
+    known = {} if settings.method in ESTIMATED else {"log_likelihood": log_likelihood}
     groups = {
         "posterior": outcome.draws,
-        "sample_stats": outcome.stats,
+        "sample_stats": {**outcome.stats, **known},
+        "log_prior": log_prior,
         "prior": problem.potential.constrain(problem.prior[None]),
         "observed_data": _small_arrays(problem.potential.data),
     }

@@ -1,7 +1,9 @@
 """What a fit returns: draws with names and units, how it went, and where it came from.
 
-The file is NetCDF with the groups of ArviZ (posterior, sample_stats, prior, observed_data) and two of ours. `laplace`:
-mean and covariance at the mode, in physical and in unconstrained coordinates; in large spaces `mean` and `sd`, and the
+The file is NetCDF with the groups of ArviZ (posterior, sample_stats, log_prior, prior, observed_data) and two of ours.
+Of each draw `sample_stats` holds `lp`, the log-density in unconstrained coordinates, and `log_likelihood`, that of all
+data; `log_prior` holds the prior's log-density of each parameter, members of a vector summed [nats]. `laplace`: mean
+and covariance at the mode, in physical and in unconstrained coordinates; in large spaces `mean` and `sd`, and the
 covariance in few numbers (`bayescal.inference.gaussian.LowRankGaussian`). `approximation`, of laplace, pathfinder and
 svi: `shift` and `sd_ratio` of every scalar parameter, as `bayescal.inference.importance.Bias` defines them, and, of
 svi, the evidence's lower bound at every step, `elbo` [nats]. The root holds `format`, `version`,
@@ -124,7 +126,7 @@ def assemble(
     """Make a result from arrays.
 
     Args:
-        groups: arrays by group and name; those of posterior, sample_stats and prior lead with (chain, draw).
+        groups: arrays by group and name; those of posterior, sample_stats, log_prior and prior lead with (chain, draw).
         laplace: the curvature at the mode, from `laplace_group`.
         attributes: `method`, `converged`, `verdict` and `provenance` (a dict that JSON can hold).
         units: unit by name of a posterior variable; names without one are dimensionless or unknown.

@@ -18,6 +18,9 @@ COMMANDS = [
     "validate",
     "loo",
     "residuals",
+    "correlations",
+    "forecast",
+    "profile",
     "demo",
 ]
 

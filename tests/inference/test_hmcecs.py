@@ -30,6 +30,12 @@ def test_fewer_gradients_than_steps(run):
     assert (result.attrs["rows"], result.attrs["rows_a_gradient"]) == (2003, 100)
 
 
+def test_no_log_likelihood_is_kept_where_it_is_an_estimate(run):
+    result, _ = run
+    assert "log_likelihood" not in result.data["sample_stats"]
+    assert result.data["log_prior"]["mean"].shape == (4, 1000)
+
+
 def test_a_model_without_parts_is_refused(known_models, key):
     with pytest.raises(InputError, match=r'numpyro.plate\("rows", N, subsample_size=m\) as row'):
         fit(*known_models.gaussian().case, key=key, method="hmcecs")

@@ -184,6 +184,7 @@ def test_example_is_ready_for_a_fit(example):
     inputs, hits = example
     sizes = CHARGE.describe(inputs, hits)
     assert 45.0 < sizes["track length [cm]"] < 55.0
+    assert CHARGE.exposure(inputs) == (pytest.approx(sizes["track length [cm]"], abs=0.005), "cm of track")
     assert sizes["hits"] == np.isfinite(hits[..., 0]).sum() > 50
     assert sizes["pixels with hits"] <= sizes["hits"]
     assert sizes["intervals"] >= sizes["hits"] + sizes["pixels in reach"] - 1
