@@ -109,9 +109,7 @@ def forecast(  # noqa: PLR0913 one option each
     study: StudyFile,
     exposure: Annotated[
         list[float] | None,
-        typer.Option(
-            min=0.0, help="To forecast for, in the study's unit; several times; by default 1 to 1000 times its."
-        ),
+        typer.Option(help="To forecast for, in the study's unit; several times; by default 1 to 1000 times its."),
     ] = None,
     replicas: Annotated[int, typer.Option(min=1, help="Made data sets that the information is averaged over.")] = 2,
     batches: Annotated[int, typer.Option(min=1, help="Of whole events, at most; their scatter is the error.")] = 10,
@@ -139,9 +137,13 @@ def forecast(  # noqa: PLR0913 one option each
     from bayescal.cli.display import show_table
     from bayescal.diagnostics.files import write_figure, write_text
     from bayescal.diagnostics.plots_precision import forecast_figure
+    from bayescal.errors import InputError
     from bayescal.forecast import forecast as look_ahead
     from bayescal.study import override, read_study
 
+    for each in exposure or ():
+        if not 0.0 < each < float("inf"):
+            raise InputError(f"--exposure: expected a number above 0, got {each:g}")
     read = override(read_study(study), seed=seed, device=device)
     target = require_writable(output or study.with_name(f"{study.stem}-forecast.png"))
     if json is not None:

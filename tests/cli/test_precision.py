@@ -124,6 +124,8 @@ def test_a_forecast_without_constants(bayescal, fitted, tmp_path, capsys):
     (tmp_path / "study.toml").write_text(text + '[parameters]\ngain = "fixed"\npedestal = "fixed"\nshift = "free"\n')
     assert bayescal("forecast", tmp_path / "study.toml") == 2
     assert "no constant is free" in capsys.readouterr().err
+    assert bayescal("forecast", tmp_path / "study.toml", "--exposure", 0) == 2
+    assert "--exposure: expected a number above 0, got 0" in capsys.readouterr().err
 
 
 def test_profile(bayescal, fitted, capsys):
