@@ -141,10 +141,9 @@ def forecast(  # noqa: PLR0913 one option each
     from bayescal.forecast import forecast as look_ahead
     from bayescal.study import override, read_study
 
-    if not all(0.0 < each < float("inf") for each in exposure or ()):
-        raise InputError(
-            f"--exposure: expected numbers above 0, got {', '.join(f'{each:g}' for each in exposure or ())}"
-        )
+    for each in exposure or ():
+        if not 0.0 < each < float("inf"):
+            raise InputError(f"--exposure: expected a number above 0, got {each:g}")
     read = override(read_study(study), seed=seed, device=device)
     target = require_writable(output or study.with_name(f"{study.stem}-forecast.png"))
     if json is not None:
