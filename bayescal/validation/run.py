@@ -124,7 +124,9 @@ def describe(study: Study, settings: ValidationSettings) -> dict[str, Any]:
         "model": model.name,
         "model_sha256": model.digest,
         "inputs": study.inputs,
-        "input_files_sha256": {str(path): digest(path) for path in sorted(input_files(study))},
+        "input_files_sha256": {
+            os.path.relpath(path, study.path.parent): digest(path) for path in sorted(input_files(study))
+        },
         "parameters": study.parameters,
         "sampler": study.sampler.fit_settings.model_dump(),
         "settings": asdict(settings),

@@ -42,6 +42,7 @@ def test_from_data_to_report(bayescal, fitted, capsys):
     assert bayescal("report", posterior) == 0
     page = (fitted / "result.html").read_text()
     assert "Prior and posterior" in page
+    assert "Does the posterior lean on its priors?" in page
     assert "mean of an event" in page
     assert bayescal("report", mode, posterior, "--output", fitted / "both.html") == 0
     assert "Comparison of 2 results" in (fitted / "both.html").read_text()

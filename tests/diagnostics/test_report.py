@@ -40,6 +40,8 @@ def test_every_part_is_there(written, read_page):
         assert fact in text
     assert "adc_histogram: p = " in text
     assert "kb and electrons_per_mev rise together" in text
+    assert "Combinations that the data constrain least" in text
+    assert "No sensitivity to the priors: the result (method nuts) holds no log-prior" in text
 
 
 def test_figures_are_read_out(written):

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 
@@ -78,6 +79,12 @@ def test_the_fingerprint_follows_what_matters(pads):
     (study.path.parent / "pads.npz").write_bytes(b"other")
     others.append(describe(read_study(pads()), ValidationSettings()))
     assert len({first, *(other["fingerprint"] for other in others)}) == 5
+
+
+def test_a_study_that_was_moved_has_the_same_fingerprint(pads, tmp_path):
+    first = describe(read_study(pads()), ValidationSettings())
+    shutil.copytree(tmp_path, tmp_path.with_name("moved"))
+    assert describe(read_study(tmp_path.with_name("moved") / "study.toml"), ValidationSettings()) == first
 
 
 def test_the_environment_of_workers_is_left_as_it_was(monkeypatch):

@@ -23,6 +23,7 @@ from bayescal.inference.result import Result
 LINKS = {
     "constants": "Constants",
     "marginals": "Prior and posterior",
+    "priors": "Priors",
     "correlations": "Correlations",
     "checks": "Checks",
     "data": "Model and data",
@@ -58,6 +59,8 @@ def page(result: Result) -> str:
         "marginals": pictures.marginals_picture(result),
         "correlations": tables.correlation_cells(result) if correlated else [],
         "pairs_in_words": strongest_pairs(result) if correlated else [],
+        "leaning": tables.sensitivity_sheet(result),
+        "directions": tables.directions_sheet(result),
         "pairs": pictures.pairs_picture(result),
         "chains": tables.chains_sheet(result) if has_chains(result) else None,
         "bias": tables.bias_sheet(result),

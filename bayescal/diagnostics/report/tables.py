@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayescal.diagnostics import directions, sensitivity
 from bayescal.diagnostics.contents import Component, group, is_mode, members, scalars, vectors
 from bayescal.diagnostics.correlation import correlation
 from bayescal.diagnostics.loo import HEADERS, leave_one_out
@@ -14,7 +15,11 @@ from bayescal.diagnostics.numbers import measured, pretty_unit, rounded
 from bayescal.diagnostics.report.elements import Sheet, sheet
 from bayescal.diagnostics.residuals import residuals
 from bayescal.diagnostics.summary import LEVELS, Row, row_maker, summary_rows
+from bayescal.errors import InputError
 from bayescal.inference.result import Result
+
+MOST_LEANING, MOST_DIRECTIONS = 20, 5
+"""Rows of the tables on priors and on directions."""
 
 MOST_MEMBER_ROWS = 200
 """Members of vector parameters are listed one by one up to this number."""
@@ -87,6 +92,31 @@ def correlation_cells(result: Result) -> list[tuple[str, list[Shade]]]:
         (str(label), [Shade(f"{value:.2f}", "blue" if value > 0 else "orange", round(abs(value), 3)) for value in row])
         for label, row in zip(matrix["parameter"].values, matrix.values.tolist(), strict=True)
     ]
+
+
+def sensitivity_sheet(result: Result) -> Sheet | str:
+    """How the posterior leans on its priors, most first; or why the result cannot tell."""
+    try:
+        found = sensitivity.sensitivities(result)
+    except InputError as reason:
+        return f"No sensitivity to the priors: {reason}."
+    note = (
+        "How much each marginal moves when all priors, or the likelihood, are made a little stronger or weaker (power "
+        f"scaling, Kallioinen et al. 2024); from {sensitivity.THRESHOLD} on it counts."
+    )
+    cells = [each.cells() for each in found[:MOST_LEANING]]
+    return sheet("Does the posterior lean on its priors?", sensitivity.HEADERS, cells, note)
+
+
+def directions_sheet(result: Result) -> Sheet | str:
+    """The combinations of constants that the data constrain least; or why the result cannot tell."""
+    try:
+        found = directions.directions(result)
+    except InputError as reason:
+        return f"No directions: {reason}."
+    cells = [each.cells() for each in found[:MOST_DIRECTIONS]]
+    note = "Along a direction the constants move together as named, and this part of the prior's variance is left."
+    return sheet("Combinations that the data constrain least", directions.HEADERS, cells, note)
 
 
 def events_sheet(result: Result) -> Sheet | None:
