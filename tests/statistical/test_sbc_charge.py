@@ -23,6 +23,7 @@ from bayescal.validation.settings import ValidationSettings
 from bayescal.validation.store import read_folder
 
 REPLICAS = 200
+ENOUGH = 80  # with which too little noise is found
 SETTINGS = ValidationSettings(seed=20)
 ROOT = Path(__file__).parents[2]
 STUDY = """\
@@ -54,7 +55,7 @@ def tracks(key: jax.Array) -> Segments:
     return merge(numbered)
 
 
-def judged(model: str | Path, folder: Path, shard, replicas: int = REPLICAS) -> Validation:
+def judged(model: str | Path, folder: Path, shard, replicas: int) -> Validation:
     """The verdict on the charge study with a model, once all parts have their replicas; until then a skipped test."""
     write_segments(folder / "segments.h5", tracks(jax.random.key(20)))
     study = folder / "study.toml"
@@ -73,7 +74,7 @@ def judged(model: str | Path, folder: Path, shard, replicas: int = REPLICAS) -> 
 @pytest.mark.timeout(14400)
 def test_ranks_are_uniform_and_intervals_cover(tmp_path, shard):
     """False alarm of ranks and of coverage: 1 % each, for all constants together."""
-    found = judged("charge_constants", tmp_path, shard)
+    found = judged("charge_constants", tmp_path, shard, REPLICAS)
     assert found.good, found.sentence
 
 
@@ -81,7 +82,7 @@ def test_ranks_are_uniform_and_intervals_cover(tmp_path, shard):
 @pytest.mark.timeout(14400)
 def test_noise_a_fifth_too_small_is_found(tmp_path, shard):
     """Widths 0.8 of the right ones: central 68 % intervals cover 57 %, and twice the loss at the truth is too large."""
-    found = judged(Path(__file__).with_name("too_quiet.py"), tmp_path, shard)
+    found = judged(Path(__file__).with_name("too_quiet.py"), tmp_path, shard, ENOUGH)
     assert found.trustworthy, found.sentence
     assert not found.good
     assert "too narrow" in found.sentence or "not uniform" in found.sentence
