@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bayescal.inference.checkpoint import Unfinished
     from bayescal.study import Study
 
-METHODS = "nuts|hmc|blackjax_nuts|mclmc|smc|hmcecs|svi|pathfinder|laplace|map"
+METHODS = "auto|nuts|hmc|blackjax_nuts|mclmc|smc|hmcecs|svi|pathfinder|laplace|map"
 INTERRUPTED = 130  # as a shell says of a program that SIGINT ended
 
 
@@ -37,6 +37,8 @@ def fit(  # noqa: PLR0913 one option each
     restart: Annotated[bool, typer.Option("--restart", help="Throw an unfinished run away and begin anew.")] = False,
 ) -> None:
     """Fit a study: the posterior (nuts, hmc), an approximation (svi, pathfinder, laplace), or the mode alone (map).
+
+    auto takes laplace, some hundred log-densities beyond the mode, where its weights are good, and nuts elsewhere.
 
     Draws of an approximation are re-weighted to the posterior and judged by k-hat of their weights. Further samplers of
     the posterior: blackjax_nuts, mclmc (microcanonical), smc (tempered particles, for several modes), hmcecs

@@ -9,9 +9,9 @@ import xarray as xr
 
 from bayescal.inference.result import Result
 
-MODE_METHODS = ("map", "laplace")
-CHAINLESS_METHODS = (*MODE_METHODS, "pathfinder", "svi")
-"""Methods whose draws, where they have any, are independent ones of an approximation."""
+MODE_METHOD = "map"
+CHAINLESS_METHODS = (MODE_METHOD, "laplace", "pathfinder", "svi")
+"""Methods whose draws, where they have any, are independent ones, re-weighted from an approximation."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Component:
 
 
 def is_mode(result: Result) -> bool:
-    """Whether a result is a mode with its curvature rather than draws of a Markov chain."""
-    return result.method in MODE_METHODS
+    """Whether a result is a mode with its curvature rather than draws."""
+    return result.method == MODE_METHOD
 
 
 def has_chains(result: Result) -> bool:

@@ -85,7 +85,7 @@ def approximation_checks(result: Result) -> tuple[Check, ...]:
     k-hat after A. Vehtari et al., JMLR 25 (2024) 72.
     """
     facts = result.attrs
-    search = _check_search(facts.get("mode")) if is_mode(result) else []
+    search = _check_search(facts.get("mode")) if is_mode(result) or result.method == "laplace" else []
     return (*search, *_check_weights(facts.get("khat")))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from bayescal.diagnostics.contents import MODE_METHODS
+from bayescal.diagnostics.contents import MODE_METHOD
 from bayescal.diagnostics.estimates import NUMBERS, Estimate, Estimates, all_estimates
 from bayescal.diagnostics.files import write_text
 from bayescal.diagnostics.numbers import measured
@@ -86,7 +86,7 @@ def write_yaml(estimates: Estimates, path: str | Path, about: Sequence[str] = ()
             f"{path}: none of the parameters {', '.join(parameters)} has a name in larnd-sim; "
             "write JSON instead, or pass larndsim_names"
         )
-    kind = "modes" if estimates.method in MODE_METHODS else "posterior means"
+    kind = "modes" if estimates.method == MODE_METHOD else "posterior means"
     left_out = [name for name in parameters if name not in {e.name for e in known.values()}]
     comments = [*about, f"Constants as {kind}, method {estimates.method}. {estimates.verdict}"]
     comments += [f"Not constants of larnd-sim, hence left out: {', '.join(left_out)}."] if left_out else []

@@ -41,6 +41,7 @@ from bayescal.inference.weighing import weigh
 
 LARGEST_STORED = 100_000  # numbers in an array of the data up to which it is kept with the result
 ESTIMATED = ("hmcecs",)  # methods whose log-density is that of a part of the data, scaled up
+WEIGHTS_PER_DRAW = 2.5  # log-densities that auto spends on each effective draw asked for: half of them are effective
 PACKAGES = ("jax", "jaxlib", "numpyro", "blackjax", "numpy", "arviz-base")
 
 
@@ -100,7 +101,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
     with _store(checkpoint, depends_on, unfinished, settings) as store:
         search = partial(_search, potential, keys["prior"], settings, start, tempered, progress)
         problem = _problem(potential, store, search)
-        outcome = METHODS[settings.method](keys["method"], problem, settings, progress)
+        used, outcome = _outcome(keys["method"], problem, settings, progress)
     facts = {
         **_environment(key, settings),
         **outcome.facts,
@@ -110,7 +111,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
         "wall_time_s": store.seconds_before + time.perf_counter() - began,
         **(provenance or {}),
     }
-    return _result(problem, outcome, facts, settings, units or {})
+    return _result(problem, outcome, facts, used, units or {})
 
 
 def _store(
@@ -195,6 +196,20 @@ METHODS = {
 }
 
 
+def _outcome(
+    key: PRNGKeyArray, problem: Problem, settings: FitSettings, progress: ProgressFunction
+) -> tuple[str, Outcome]:
+    """The method that was used, and its outcome; auto: Laplace if its draws are worth what chains' would have to be."""
+    if settings.method != "auto":
+        return settings.method, METHODS[settings.method](key, problem, settings, progress)
+    wanted = settings.required.ess or 0.0
+    weights = max(settings.importance_draws, round(WEIGHTS_PER_DRAW * wanted))
+    quick = _laplace(key, problem, settings.model_copy(update={"importance_draws": weights}), progress)
+    if not quick.failures and quick.facts["importance_ess"] > wanted:
+        return "laplace", quick
+    return "nuts", _chains(key, problem, settings.model_copy(update={"method": "nuts"}), progress)
+
+
 def _mode_failures(optimum: Optimum) -> list[str]:
     return [] if optimum.converged else [f"the mode was not found: {optimum.reason}"]
 
@@ -222,10 +237,10 @@ def _environment(key: PRNGKeyArray, settings: FitSettings) -> dict[str, Any]:
     }
 
 
-def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], settings: FitSettings, units) -> Result:
+def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], method: str, units) -> Result:
     verdict = "; ".join(outcome.failures) or outcome.success
     log_prior, log_likelihood = terms_of_draws(problem.potential, outcome.draws, outcome.stats["lp"])
-    known = {} if settings.method in ESTIMATED else {"log_likelihood": log_likelihood}
+    known = {} if method in ESTIMATED else {"log_likelihood": log_likelihood}
     groups = {
         "posterior": outcome.draws,
         "sample_stats": {**outcome.stats, **known},
@@ -236,7 +251,7 @@ def _result(problem: Problem, outcome: Outcome, facts: dict[str, Any], settings:
     at_mode = {"log_density": -problem.optimum.value, "newton_decrement": problem.optimum.decrement}
     curvature = laplace.moments(problem.potential, problem.approximation, at_mode)
     attributes = {
-        "method": settings.method,
+        "method": method,
         "converged": not outcome.failures,
         "verdict": verdict[0].upper() + verdict[1:] + ".",
         "provenance": facts,

@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Method = Literal["map", "laplace", "pathfinder", "svi", "nuts", "hmc", "blackjax_nuts", "mclmc", "smc", "hmcecs"]
+Method = Literal[
+    "auto", "map", "laplace", "pathfinder", "svi", "nuts", "hmc", "blackjax_nuts", "mclmc", "smc", "hmcecs"
+]
 Guide = Literal[
     "AutoNormal", "AutoMultivariateNormal", "AutoLowRankMultivariateNormal", "AutoIAFNormal", "AutoBNAFNormal"
 ]
@@ -57,7 +59,8 @@ class FitSettings(BaseModel):
         "nuts",
         description="map (the mode), laplace (the mode and its curvature), pathfinder, svi (approximations), or draws: "
         "nuts, hmc, blackjax_nuts, mclmc, smc (several modes), hmcecs (much data, in a plate with subsample_size); "
-        "laplace, pathfinder and svi re-weight their draws and state the bias before.",
+        "laplace, pathfinder and svi re-weight their draws and state the bias before; auto: laplace where its weights "
+        "are good, else nuts.",
     )
     chains: int = Field(4, ge=1, description="Number of Markov chains (smc: independent runs).")
     warmup: int | None = Field(

@@ -85,6 +85,15 @@ def test_laplace_of_a_gaussian(gaussian_case, key):
     assert_mean(result.draws("mean")[:, 0], gaussian_case.data[0], result.attrs["importance_ess"])
 
 
+def test_auto_takes_laplace_where_its_weights_are_good(gaussian_case, known_models, key):
+    quick = fit(*gaussian_case, key=key, method="auto")
+    assert (quick.method, quick.converged) == ("laplace", True)
+    assert quick.attrs["importance_ess"] > 400
+    bent = fit(*known_models.banana().case, key=key, settings=FitSettings(method="auto", draws=50))
+    assert bent.method == "nuts"
+    assert bent.attrs["settings"]["method"] == "auto"
+
+
 def test_laplace_of_a_thousand_rates_with_many_counts(make_hierarchy, hierarchy_means, assert_means, key):
     case = make_hierarchy(1e4)
     result = fit(*case, key=key, method="laplace")
