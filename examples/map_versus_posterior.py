@@ -105,7 +105,7 @@ print(mode.verdict)
 
 # %%
 draws = max(10, int(options.ess / 4))
-until = f"ess > {options.ess} and rhat < 1.01"
+until = f"ess > {options.ess}"
 settings = bayescal.FitSettings(method="nuts", draws=draws, until=until, max_draws=2000)
 posterior = bayescal.fit(
     model.model, inputs, hits, method="nuts", key=jax.random.key(4), settings=settings, **arguments

@@ -75,7 +75,7 @@ print(model.describe(inputs, hits))
 hooks = {"start": model.start(inputs, hits), "tempered": model.tempered, "units": units(model.PARAMETERS)}
 results = []
 for method in options.methods:
-    chains = {"draws": max(10, int(options.ess / 4)), "until": f"ess > {options.ess} and rhat < 1.01"}
+    chains = {"draws": max(10, int(options.ess / 4)), "until": f"ess > {options.ess}"}
     weighted = {"draws": max(20, int(4 * options.ess)), "importance_draws": max(20, int(4 * options.ess))}
     own = chains if method in {"hmc", "nuts"} else weighted
     settings = bayescal.FitSettings(method=method, max_draws=2000, **own)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -36,6 +38,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A part without tests is a good one."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _shard(session.config).parts > 1:
         session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard() -> Iterator[None]:
+    """Here and in programs that tests start, also where a shell runs all in the background, with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
