@@ -40,7 +40,6 @@ def test_methods_side_by_side_compares_and_counts(run, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "map.nc",
         "laplace.nc",
-        "nuts.nc",
         "methods.png",
         "methods.html",
     }
