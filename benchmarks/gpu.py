@@ -10,6 +10,7 @@ exit code 2. Draws of two devices differ, for they round differently; their mean
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from arviz_stats.base import array_stats
 from charge import MODEL, made, seconds
@@ -26,7 +28,9 @@ from bayescal.errors import DeviceError
 from bayescal.inference import FitSettings, Result
 from bayescal.inference.potential import Potential
 
-PLATFORMS = ("cpu", "gpu")
+PLATFORMS = {"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {}}
+"""What each needs in its environment: JAX takes its device with the first array, which is made on import."""
+
 LARGEST_PULL = 4.0  # of a mean, in Monte-Carlo errors; six constants exceed it in one of 2,600 comparisons
 
 
@@ -36,10 +40,11 @@ def measure(platform: str, length_cm: float, folder: Path) -> None:
 
     use_device(platform)
     (device, *_), (inputs, data) = jax.devices(), made(length_cm)
-    precision = f"readout in {np.dtype(inputs.plan.dtype).name}, else {np.zeros(0).dtype.name}"
     potential = Potential(MODEL.model, inputs, data, jax.random.key(0))
     x = potential.unconstrain({}, np.zeros(potential.size))
     gradient = seconds(lambda: potential.value_and_grad(x))
+    value, _ = potential.programs.value_and_grad(jnp.asarray(x), potential.inputs, potential.data)
+    precision = f"readout in {np.dtype(inputs.plan.dtype).name}, log-density in {value.dtype.name}"
     print(f"{platform}: {device.device_kind}, {precision}")
     print(f"{platform}: gradient of {length_cm:.0f} cm {gradient.wall:.4f} s, first {gradient.first:.1f} s", flush=True)
     settings = FitSettings(method="nuts", draws=100, until="ess > 400 and rhat < 1.01", max_draws=2000)
@@ -76,10 +81,10 @@ def main() -> int:
             return 2
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        asked = ["--length", str(options.length), "--folder", folder]
+        program = [sys.executable, __file__, "--length", str(options.length), "--folder", folder]
         codes = [
-            subprocess.run([sys.executable, __file__, *asked, "--platform", platform], check=False).returncode
-            for platform in PLATFORMS
+            subprocess.run([*program, "--platform", platform], env=os.environ | devices, check=False).returncode
+            for platform, devices in PLATFORMS.items()
         ]
         if any(codes):
             return max(codes)

@@ -22,6 +22,7 @@ from rich.table import Table
 
 import bayescal
 from bayescal.charge.detector import simulate
+from bayescal.demo import TRUTH
 from bayescal.diagnostics import compare, comparison_report, convergence
 from bayescal.diagnostics.costs import cost
 from bayescal.diagnostics.judgement import joint_judgement
@@ -44,21 +45,13 @@ options.output.mkdir(parents=True, exist_ok=True)
 # %% [markdown]
 # ## Tracks and hits
 #
-# Made muons and stopping particles in Module-0, and hits drawn from the likelihood with constants of our choice.
+# Made muons and stopping particles in Module-0, and hits drawn from the likelihood with the constants of the demo.
 
 # %%
-truth = {
-    "Ab": 0.812,
-    "kb": 0.0512,
-    "electric_field": 0.494,
-    "lifetime": 1850.0,
-    "long_diff": 4.5e-6,
-    "tran_diff": 8.2e-6,
-}
 model, detector = bayescal.load_model("charge_constants").module, read_detector("module0")
 tracks = demo_tracks(jax.random.key(1), detector.geometry, length_cm=options.length)
 inputs = charge_inputs(tracks, detector, {})
-constants = model.charge_constants(model.fixed_or_nominal(inputs) | truth)
+constants = model.charge_constants(model.fixed_or_nominal(inputs) | TRUTH)
 signals = simulate(constants, inputs.coverage, detector)
 hits = SelfTriggeredReadout(signals, detector.electronics, live=inputs.live).sample(jax.random.key(2))
 inputs = model.prepare(inputs, hits)
@@ -80,7 +73,7 @@ for method in options.methods:
     own = chains if method in {"hmc", "nuts"} else weighted
     settings = bayescal.FitSettings(method=method, max_draws=2000, **own)
     result = bayescal.fit(
-        model.model, inputs, hits, key=jax.random.key(4), settings=settings, provenance={"truth": truth}, **hooks
+        model.model, inputs, hits, key=jax.random.key(4), settings=settings, provenance={"truth": TRUTH}, **hooks
     )
     result.save(options.output / f"{method}.nc")
     print(f"{method_title(method)}: {convergence(result).sentence}", flush=True)

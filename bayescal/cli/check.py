@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from bayescal.cli.display import duration, megabytes, show_table
+from bayescal.cli.display import megabytes, show_table
+from bayescal.diagnostics.numbers import duration
 from bayescal.inference import FitSettings
+from bayescal.inference.fit import auto_weights
 from bayescal.inference.placement import Layout
 from bayescal.inference.potential import Potential
 from bayescal.model_files import ModelFile
@@ -94,7 +96,9 @@ def working_bytes(program: Any) -> float:
 def expected_gradients(settings: FitSettings, potential: Potential) -> float:
     """Rough number of gradients a method takes; importance weights cost half a gradient each."""
     gradients = GRADIENTS_OF_MODE + 2 * potential.size
-    if settings.method not in ("map", "smc"):
+    if settings.method == "auto":
+        gradients += auto_weights(settings) / 2
+    elif settings.method not in ("map", "smc"):
         gradients += settings.importance_draws / 2
     if settings.method == "smc":
         gradients += settings.chains * settings.particles * STAGES * (1 + settings.smc_moves * GRADIENTS_OF_MOVE)

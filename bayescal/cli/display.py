@@ -12,6 +12,7 @@ import rich.progress
 from rich.console import Console
 from rich.table import Table
 
+from bayescal.diagnostics.numbers import duration
 from bayescal.inference.progress import Progress
 
 PLAIN_WIDTH = 120
@@ -36,13 +37,6 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
 def megabytes(size: float) -> str:
     """A size in bytes for people."""
     return f"{size / 1e6:,.1f} MB"
-
-
-def duration(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
 def status(progress: Progress) -> str:

@@ -38,7 +38,7 @@ def fit(  # noqa: PLR0913 one option each
 ) -> None:
     """Fit a study: the posterior (nuts, hmc), an approximation (svi, pathfinder, laplace), or the mode alone (map).
 
-    auto takes laplace, some hundred log-densities beyond the mode, where its weights are good, and nuts elsewhere.
+    auto takes laplace, a thousand log-densities beyond the mode, where its weights are good, and nuts elsewhere.
 
     Draws of an approximation are re-weighted to the posterior and judged by k-hat of their weights. Further samplers of
     the posterior: blackjax_nuts, mclmc (microcanonical), smc (tempered particles, for several modes), hmcecs

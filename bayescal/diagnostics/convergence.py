@@ -14,7 +14,7 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 
-from bayescal.diagnostics.contents import group, has_chains, is_mode
+from bayescal.diagnostics.contents import group, has_chains
 from bayescal.diagnostics.summary import Row, member_rows
 from bayescal.inference.result import Result
 from bayescal.inference.settings import KHAT_LIMIT
@@ -85,7 +85,7 @@ def approximation_checks(result: Result) -> tuple[Check, ...]:
     k-hat after A. Vehtari et al., JMLR 25 (2024) 72.
     """
     facts = result.attrs
-    search = _check_search(facts.get("mode")) if is_mode(result) or result.method == "laplace" else []
+    search = _check_search(facts.get("mode")) if result.method in ("map", "laplace") else []
     return (*search, *_check_weights(facts.get("khat")))
 
 

@@ -202,12 +202,16 @@ def _outcome(
     """The method that was used, and its outcome; auto: Laplace if its draws are worth what chains' would have to be."""
     if settings.method != "auto":
         return settings.method, METHODS[settings.method](key, problem, settings, progress)
-    wanted = settings.required.ess or 0.0
-    weights = max(settings.importance_draws, round(WEIGHTS_PER_DRAW * wanted))
-    quick = _laplace(key, problem, settings.model_copy(update={"importance_draws": weights}), progress)
-    if not quick.failures and quick.facts["importance_ess"] > wanted:
+    weighing = settings.model_copy(update={"importance_draws": auto_weights(settings)})
+    quick = _laplace(key, problem, weighing, progress)
+    if not quick.failures and quick.facts["importance_ess"] > (settings.required.ess or 0.0):
         return "laplace", quick
     return "nuts", _chains(key, problem, settings.model_copy(update={"method": "nuts"}), progress)
+
+
+def auto_weights(settings: FitSettings) -> int:
+    """Log-densities by which auto judges whether Laplace will do; a gradient costs about twice as much as one."""
+    return max(settings.importance_draws, round(WEIGHTS_PER_DRAW * (settings.required.ess or 0.0)))
 
 
 def _mode_failures(optimum: Optimum) -> list[str]:

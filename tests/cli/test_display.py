@@ -1,16 +1,7 @@
-"""Progress without a terminal, and quantities for people."""
+"""Progress without a terminal."""
 
-import pytest
-
-from bayescal.cli.display import PlainProgress, duration, fit_progress, status
+from bayescal.cli.display import PlainProgress, fit_progress, status
 from bayescal.inference.progress import Progress
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.012, "12 ms"), (3.25, "3.2 s"), (89.0, "89.0 s"), (90.0, "1.5 min"), (5400.0, "90.0 min")]
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_the_line_names_the_stage_once():

@@ -33,3 +33,18 @@ def test_units_in_print():
 def test_missing_number_is_a_dash():
     assert numbers.rounded(None, 2) == "-"
     assert numbers.rounded(1.005, 1) == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.012, "12 ms"),
+        (3.25, "3.2 s"),
+        (89.0, "89.0 s"),
+        (90.0, "1.5 min"),
+        (5400.0, "90.0 min"),
+        (9000.0, "2.5 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert numbers.duration(seconds) == text
