@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from bayescal.errors import InputError
 from bayescal.validation.settings import Shard, parse_shard
@@ -46,6 +48,24 @@ def interrupts_are_heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All tests of a process, and programs that they start, share compiled programs; nothing is read from before."""
+    folder = tmp_path_factory.mktemp("compiled")
+    options = {"jax_compilation_cache_dir": str(folder / "jax"), "jax_persistent_cache_min_compile_time_secs": 0.0}
+    before = {name: getattr(jax.config, name) for name in options}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAYESCAL_CACHE_DIR", str(folder))
+        for name, value in options.items():
+            patch.setenv(name.upper(), str(value))
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="session")

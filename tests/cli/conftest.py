@@ -20,10 +20,9 @@ CACHE_OPTIONS = (
 
 
 @pytest.fixture(autouse=True)
-def no_trace_of_the_command_line(monkeypatch, tmp_path_factory):
-    """Compiled programs go to a temporary folder, and JAX's options are as before afterwards."""
+def no_trace_of_the_command_line():
+    """JAX's options are as before afterwards."""
     before = {option: getattr(jax.config, option) for option in (*CACHE_OPTIONS, "jax_platforms")}
-    monkeypatch.setenv("BAYESCAL_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled"))
     yield
     for option, value in before.items():
         jax.config.update(option, value)

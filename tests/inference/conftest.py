@@ -10,7 +10,6 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from scipy.stats import norm
 
 WIDTHS = np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0])  # of the sharp posterior, in units of its uniform priors
@@ -32,20 +31,6 @@ def neighbours(size: int, correlation: float) -> np.ndarray:
     """Correlation that falls geometrically with the distance of two components."""
     index = np.arange(size)
     return correlation ** np.abs(np.subtract.outer(index, index))
-
-
-@pytest.fixture(scope="package", autouse=True)
-def programs_compiled_once(tmp_path_factory):
-    """Tests that fit the same model share its compiled programs."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0.0), strict=True):
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="package")

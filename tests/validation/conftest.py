@@ -1,4 +1,4 @@
-"""A study of pads, and the compiled programs of all tests here kept in one folder."""
+"""A study of pads."""
 
 from __future__ import annotations
 
@@ -8,25 +8,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from bayescal.model_files import load_model
 
 PADS = Path(__file__).parents[1] / "own_model" / "pads.py"
-
-
-@pytest.fixture(scope="package", autouse=True)
-def programs_compiled_once(tmp_path_factory):
-    """Tests of the same study share its compiled programs."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0.0), strict=True):
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture
