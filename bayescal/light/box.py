@@ -31,6 +31,11 @@ class Box(eqx.Module):
         """Lengths of the edges [cm]."""
         return self.upper_cm - self.lower_cm
 
+    @property
+    def centre_cm(self) -> Corner:
+        """Its middle [cm]."""
+        return (self.lower_cm + self.upper_cm) / 2
+
     def contains(self, points_cm: Points) -> Bool[Array, "*point"]:
         """Whether points [cm] are inside; those on a face are not."""
         points = jnp.asarray(points_cm)

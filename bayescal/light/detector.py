@@ -113,7 +113,7 @@ class LightDetector(eqx.Module):
     def _placed(self, position_cm: Float[Array | np.ndarray, "n 3"]) -> Float[np.ndarray, "volume n 3"]:
         """Positions within one volume, in each of its copies [cm]."""
         sign = np.where(self.mirrored, -1.0, 1.0)[:, None]
-        return self.centre_cm[:, None] + sign * (np.asarray(position_cm) - (self.box.lower_cm + self.box.upper_cm) / 2)
+        return self.centre_cm[:, None] + sign * (np.asarray(position_cm) - np.asarray(self.box.centre_cm))
 
 
 def physical_visibility(detector: LightDetector, medium: Medium | None = None) -> PhysicalVisibility:

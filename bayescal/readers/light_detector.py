@@ -137,19 +137,17 @@ def read_pfmatch_detector(path: Path | str) -> PfmatchDetector:
     """
     path = Path(path)
     table = _read_yaml(path)
-    corners = _rows(path, table, r"TPC(\d+)", (2, 3))
+    corners = _rows(path, table, "TPC", (2, 3))
     if corners.size == 0:
-        ends = [_rows(path, table, rf"{end}Position_TPC(\d+)", (3,)) for end in ("Min", "Max")]
+        ends = [_rows(path, table, f"{end}Position_TPC", (3,)) for end in ("Min", "Max")]
         if ends[0].shape != ends[1].shape:
             raise InputError(f"{path}: as many `MinPosition_TPC...` as `MaxPosition_TPC...` are needed; mend the file")
         corners = np.stack(ends, axis=1)
-    sensors = _rows(path, table, r"PMT(\d+)", (3,))
+    sensors = _rows(path, table, "PMT", (3,))
     if corners.size == 0 or sensors.size == 0:
         raise InputError(f"{path}: `PMT0`, ... and `TPC0`, ... are needed; give a detector file of siren-pfmatch")
-    numbers = [table.get(key) for key in ("LightYield", "DriftVelocity")]
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise InputError(f"{path}: `LightYield` and `DriftVelocity` must be numbers, they are {numbers}")
-    return PfmatchDetector(sensors, corners[:, 0], corners[:, 1], float(numbers[0]), float(numbers[1]))
+    numbers = [_number(path, table, key) for key in ("LightYield", "DriftVelocity")]
+    return PfmatchDetector(sensors, corners[:, 0], corners[:, 1], *numbers)
 
 
 def _file(name_or_path: Path | str) -> Path:
@@ -193,7 +191,7 @@ def _one_volume(path: Path, volume: _Volume) -> LightDetector:
         box=box,
         reflectivity=np.array(volume.walls.reflectivity),
         drift=_drift(path, volume.drift),
-        centre_cm=((box.lower_cm + box.upper_cm) / 2)[None],
+        centre_cm=np.asarray(box.centre_cm)[None],
         mirrored=np.zeros((1, 3), bool),
         n_voxels=volume.box.n_voxels,
         dead_sensors=tuple(volume.dead_sensors),
@@ -282,15 +280,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _rows(path: Path, table: dict[str, Any], pattern: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The arrays under numbered keys, in the order of their numbers, from 0 and without gaps."""
-    found = {int(match[1]): value for key, value in table.items() if (match := re.fullmatch(pattern, str(key)))}
+def _number(path: Path, table: dict[str, Any], key: str) -> float:
+    """A number of a YAML file."""
+    value = table.get(key)
+    if not isinstance(value, int | float):
+        raise InputError(f"{path}: `{key}` must be a number, it is {value!r}; give a detector file of siren-pfmatch")
+    return float(value)
+
+
+def _rows(path: Path, table: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The arrays under a name with a number, in the order of their numbers, from 0 and without gaps."""
+    matches = {key: re.fullmatch(rf"{name}(\d+)", str(key)) for key in table}
+    found = {int(match[1]): table[key] for key, match in matches.items() if match}
     if sorted(found) != list(range(len(found))):
-        raise InputError(f"{path}: keys like `{pattern}` must be numbered from 0 without gaps; mend the file")
+        raise InputError(f"{path}: `{name}0`, `{name}1`, ... must be numbered from 0 without gaps; mend the file")
     try:
         rows = np.array([np.array(found[number], float) for number in range(len(found))])
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: keys like `{pattern}` must hold numbers, in equal shapes ({error})") from error
+        raise InputError(f"{path}: `{name}0`, ... must hold numbers, in equal shapes ({error})") from error
     if rows.size and (rows.shape[1:] != shape or not np.isfinite(rows).all()):
-        raise InputError(f"{path}: each key like `{pattern}` must hold finite numbers in the shape {shape}")
+        raise InputError(f"{path}: `{name}0`, ... must each hold finite numbers in the shape {shape}; mend the file")
     return rows
