@@ -158,7 +158,7 @@ def expected_pe(
         position, emitted = cluster
         return emitted @ visibility(position)
 
-    n_sensors = jax.eval_shape(visibility, points[0, :1]).shape[-1]
+    n_sensors = eqx.filter_eval_shape(visibility, points[0, :1]).shape[-1]
     at_a_time = max(1, _CHUNK // (points.shape[1] * n_sensors))
     light = jax.lax.map(of_cluster, (points, photons), batch_size=min(at_a_time, points.shape[0]))
     return yields * light + dark

@@ -89,7 +89,7 @@ def test_gradient_in_the_table_is_the_weights() -> None:
 
 def test_nearest_is_the_voxel_around_the_point() -> None:
     library = curved(4)
-    points = np.array([INNER, BORDERS[0], BORDERS[2], [1.0, 2.0, 1.4]])
+    points = np.array([INNER, BORDERS[0], BORDERS[2], [1.0, 2.0, 1.5]])
     expected = [library.visibility[i] for i in ((1, 2, 2), (0, 2, 2), (1, 4, 4), (2, 2, 1))]
     np.testing.assert_array_equal(library.nearest(points), expected)
 

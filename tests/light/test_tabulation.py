@@ -44,8 +44,8 @@ def test_a_key_gives_the_same_library_again() -> None:
 
 
 def test_spread_of_a_simulated_library(module0: LightDetector) -> None:
-    """Mean of |a - b| / v is sqrt(2 / (pi N v)) at a million photons; 5 % are 8 standard errors of 1,500 entries."""
-    exact = tabulate(physical_visibility(module0), (4, 8, 4))
+    """Mean of |a - b| / v is sqrt(2 / (pi N v)) at a million photons; 10 % are four standard errors of the mean."""
+    exact = tabulate(physical_visibility(module0), (8, 8, 4))
     noisy = with_photon_statistics(jax.random.key(3), exact, 1e6)
     seen, drawn = (np.asarray(library.visibility, float) for library in (exact, noisy))
     bright = seen > 4.5e-5
