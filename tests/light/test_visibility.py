@@ -65,7 +65,7 @@ def test_half_of_the_light_at_contact() -> None:
 
 
 def test_attenuation() -> None:
-    clear = see(visibility(CLEAR), ON_AXIS)[0]
+    clear = float(see(visibility(CLEAR), ON_AXIS)[0])
     dim = see(visibility(Medium(300.0, 60.0, 0.0)), ON_AXIS)[0]
     assert dim == pytest.approx(clear * np.exp(-35 / 300 - 35 / 120), rel=1e-10)
 
