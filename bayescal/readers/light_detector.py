@@ -260,7 +260,7 @@ def _refuse_unknown_dead(path: Path, detector: LightDetector) -> LightDetector:
     unknown = [number for number in detector.dead_sensors if not 0 <= number < detector.n_sensors]
     if unknown:
         raise InputError(
-            f"{path}: `dead_sensors`: there is no sensor {unknown[0]}, the last is {detector.n_sensors - 1}"
+            f"{path}: `dead_sensors`: there is no sensor {unknown[0]}; the last one is {detector.n_sensors - 1}"
         )
     return detector
 

@@ -33,10 +33,10 @@ def read_photon_library(path: Path | str) -> PhotonLibrary:
     with open_hdf5(path) as file:
         if "meta_range" in file:
             raise InputError(f"{path}: this is a library of several volumes; read it with `read_multi_volume_library`")
-        n_voxels = _voxels(path, "numvox", read_array(file, "numvox"))
-        box = _box(path, "`min` and `max`", read_array(file, "min"), read_array(file, "max"))
-        table = _table(path, "vis", read_array(file, "vis"), n_voxels)
-        efficiency = read_array(file, "eff") if "eff" in file else np.ones(())
+        n_voxels = _voxels(path, "numvox", _numbers(file, "numvox"))
+        box = _box(path, "`min` and `max`", _numbers(file, "min"), _numbers(file, "max"))
+        table = _table(path, "vis", _numbers(file, "vis"), n_voxels)
+        efficiency = _numbers(file, "eff") if "eff" in file else np.ones(())
     return PhotonLibrary(box, table, _efficiency(path, efficiency, table.shape[3]))
 
 
@@ -64,8 +64,8 @@ def read_multi_volume_library(path: Path | str) -> MultiVolume:
     with open_hdf5(path) as file:
         if "meta_range" not in file:
             raise InputError(f"{path}: `meta_range` is missing; read one volume with `read_photon_library`")
-        ranges, voxels = read_array(file, "meta_range"), read_array(file, "meta_nvox")
-        names = _names(path, read_array(file, "data_id"), ranges, voxels)
+        ranges, voxels = _numbers(file, "meta_range"), _numbers(file, "meta_nvox")
+        names = _names(path, _numbers(file, "data_id"), ranges, voxels)
         boxes = [_box(path, f"`meta_range` of volume {i}", *ends.T) for i, ends in enumerate(ranges)]
         first = {name: names.index(name) for name in dict.fromkeys(names)}
         libraries = []
@@ -74,7 +74,7 @@ def read_multi_volume_library(path: Path | str) -> MultiVolume:
             if (voxels[alike] != voxels[volume]).any():
                 raise InputError(f"{path}: volumes {alike} share `{name}` but differ in `meta_nvox`; make them equal")
             n_voxels = _voxels(path, f"meta_nvox of volume {volume}", voxels[volume])
-            libraries.append(PhotonLibrary(boxes[volume], _table(path, name, read_array(file, name), n_voxels)))
+            libraries.append(PhotonLibrary(boxes[volume], _table(path, name, _numbers(file, name), n_voxels)))
     _refuse_overlaps(path, boxes)
     return MultiVolume(
         children=tuple(libraries),
@@ -113,13 +113,19 @@ def _write_table(file: h5py.File, name: str, library: PhotonLibrary) -> None:
     file.create_dataset(name, data=rows, compression="gzip")
 
 
+def _numbers(file: h5py.File, name: str) -> NDArray:
+    """All of a dataset of numbers."""
+    values = read_array(file, name)
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{file.filename}: `{name}` must hold numbers, it holds {values.dtype}; mend the file")
+    return values
+
+
 def _table(path: Path | str, name: str, rows: NDArray, n_voxels: tuple[int, int, int]) -> jnp.ndarray:
     """Visibilities by x, y, z and sensor from rows with x fastest."""
     if rows.ndim != 2 or rows.shape[0] != np.prod(n_voxels) or rows.shape[1] == 0:
         expected = f"{np.prod(n_voxels)} rows for {' x '.join(map(str, n_voxels))} voxels and a column a sensor"
         raise InputError(f"{path}: `{name}` must have {expected}, its shape is {rows.shape}; mend the file")
-    if rows.dtype.kind not in "fiu":
-        raise InputError(f"{path}: `{name}` must hold numbers, it holds {rows.dtype}; write visibilities")
     bad = ~(np.isfinite(rows) & (rows >= 0)).all(axis=1)
     if bad.any():
         raise InputError(

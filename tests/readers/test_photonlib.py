@@ -149,6 +149,7 @@ def changed(row: int, value: float) -> np.ndarray:
         ({"numvox": [2.5, 3, 4]}, "`numvox` must be three whole numbers above zero"),
         ({"max": [4.0, 0.0, 3.0]}, r"`min` and `max`: .* is not below"),
         ({"max": [4.0, np.nan, 3.0]}, "`min` and `max` must hold three numbers each"),
+        ({"min": [b"a", b"b", b"c"]}, "`min` must hold numbers"),
         ({"eff": [1.0, 2.0]}, "`eff` must be one number or 5"),
         ({"eff": -1.0}, "`eff` must be finite and not negative"),
     ],
