@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(VENV)/bin/bayescal demo --output demo-output
 
 test: $(STAMP)
-	$(VENV)/bin/pytest -m "not validate" --numprocesses auto --dist loadfile
+	$(VENV)/bin/pytest -m "not validate" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # A part of the work: make validate SHARD=1/4; its replicas are kept in validation-output
 validate: $(STAMP)

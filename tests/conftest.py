@@ -27,7 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep every n-th of the tests that the marks have left, and all that part their own work."""
+    """Keep every n-th of the tests that the marks have left, and all that part their own work; files of slow ones first.
+
+    Where files are shared among processes, none then waits for the last long one.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     part, parts = _shard(config)
     whole = [item for item in items if "shard" not in getattr(item, "fixturenames", ())]
     dropped = set(whole) - set(whole[part - 1 :: parts])

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -15,12 +17,14 @@ def run(name, *options):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_map_versus_posterior_writes_its_figures(tmp_path):
     run("map_versus_posterior.py", "--length", "50", "--ess", "20", "--output", tmp_path)
     figures = {"map_versus_posterior.png", "marginals.png", "pairs.png"}
     assert {path.name for path in tmp_path.iterdir()} == figures | {"posterior.nc", "report.html", "comparison.html"}
 
 
+@pytest.mark.slow
 def test_methods_side_by_side_compares_and_counts(tmp_path):
     """Without SVI, HMC and NUTS, whose programs take long to compile."""
     few = ["--methods", "map", "laplace"]
