@@ -17,6 +17,9 @@ from bayescal.special import normal_cdf, normal_pdf
 Real = Float[Array, "..."]
 Scalar = Float[Array, ""] | float
 
+SLOWNESS_NS_PER_CM = 0.0746
+"""Inverse group velocity of scintillation light; M. Babicz et al., JINST 15 (2020) P09009, arXiv:2002.09346."""
+
 _SPREAD_NODES = 16  # reach of a normal distribution [ns], five times the widest transit spread of the sensors in use
 
 
@@ -58,21 +61,18 @@ class LightTiming(eqx.Module):
         return jnp.fft.rfft(stages[0], 2 * n_nodes) * jnp.fft.rfft(stages[1], 2 * n_nodes) * spread
 
 
-class TravelTime(eqx.Module):
-    """Time from emission at a distance to the sensor: a fixed speed, then one of two delays.
+class TravelDelay(eqx.Module):
+    """Delay of light on its way, beside its time of flight: one of two, each a constant and an exponential time.
 
-    A delay is a constant and an exponentially distributed time. The constants as they come describe Module-0 tiles:
-    with the speed of 7.46 ns/m of M. Babicz et al., JINST 15 (2020) P09009, arXiv:2002.09346, the quantiles of the
-    time to a tile 31.5 cm away lie within 3 ns of those of the photon library of the simulation sirentv.
+    The constants as they come describe Module-0 tiles: with the time of flight, the quantiles of the time to a tile
+    31.5 cm away lie within 3 ns of those of the photon library of the simulation sirentv.
 
     Attributes:
-        slowness_ns_per_cm: inverse of the group velocity [ns/cm].
         share: of the photons with the first delay.
         delay_ns, delay_decay_ns: constants of the first delay [ns].
         other_delay_ns, other_decay_ns: those of the second [ns].
     """
 
-    slowness_ns_per_cm: Real | float = 0.0746
     share: Real | float = 0.93
     delay_ns: Real | float = 14.0
     delay_decay_ns: Real | float = 10.5
@@ -124,8 +124,8 @@ class Pulse(eqx.Module):
         scale: c = (T^2 + tau^2)/(T tau^2) [1/ns].
     """
 
-    pole: Complex[Array, "..."]
-    scale: Real
+    pole: Complex[Array, ""]
+    scale: Float[Array, ""]
 
     @staticmethod
     def of(timing: LightTiming) -> Pulse:

@@ -9,13 +9,14 @@ complex amplitude; no response is cut off.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from bayescal.light.timing import LightTiming, Pulse, TravelTime
+from bayescal.light.timing import SLOWNESS_NS_PER_CM, LightTiming, Pulse, TravelDelay
 
 SAMPLE_NS = 16
 """Sampling period of the light readout of DUNE's 2x2 [ns]."""
@@ -86,7 +87,7 @@ class WaveformLight(eqx.Module):
         return self.adc_per_pulse[..., None] * (direct + jnp.imag(pulse.observed * before))
 
     @property
-    def adc_per_pulse(self) -> Float[Array, "..."]:
+    def adc_per_pulse(self) -> Float[Array, "*row"]:
         """Area of the pulse of a photoelectron [ADC ns]."""
         return 1000.0 * jnp.asarray(self.timing.gain, float)
 
@@ -94,7 +95,7 @@ class WaveformLight(eqx.Module):
 def detected(
     arrivals: Float[Array, "*row node"],
     timing: LightTiming,
-    travel: TravelTime | None = None,
+    travel: TravelDelay | None = None,
     sample_ns: int = SAMPLE_NS,
 ) -> WaveformLight:
     """Light on sensors, from the photoelectrons that would be detected without any delay.
@@ -138,7 +139,7 @@ def arrivals(
     visibility: Callable[[Float[Array, "deposit 3"]], Float[Array, "deposit sensor"]],
     sensor_cm: Float[Array, "sensor 3"],
     n_nodes: int,
-    slowness_ns_per_cm: Float[Array, ""] | float = TravelTime().slowness_ns_per_cm,
+    slowness_ns_per_cm: Float[Array, ""] | float = SLOWNESS_NS_PER_CM,
 ) -> Float[Array, "sensor node"]:
     """Photoelectrons on the nodes of each sensor, with the time of flight at a fixed speed and no other delay.
 
@@ -153,14 +154,11 @@ def arrivals(
         slowness_ns_per_cm: inverse of the group velocity [ns/cm].
     """
     n_deposits, n_sensors = len(deposits.photons), len(sensor_cm)
-    missing = -n_deposits % min(_CHUNK_DEPOSITS, max(n_deposits, 1))
-    padded = jax.tree.map(lambda a: jnp.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1), mode="edge"), deposits)
-    real = jnp.arange(n_deposits + missing) < n_deposits
-    photons = jnp.where(real, padded.photons, 0.0)
-    size = min(_CHUNK_DEPOSITS, max(n_deposits, 1))
-    chunks = jax.tree.map(
-        lambda a: a.reshape(-1, size, *a.shape[1:]), Deposits(padded.position_cm, padded.time_ns, photons)
-    )
+    size = min(_CHUNK_DEPOSITS, n_deposits)
+    row = jnp.arange(n_deposits + -n_deposits % size)
+    padded = jax.tree.map(lambda a: a[jnp.minimum(row, n_deposits - 1)], deposits)
+    padded = replace(padded, photons=jnp.where(row < n_deposits, padded.photons, 0.0))
+    chunks = jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), padded)
     sensor = jnp.arange(n_sensors)
 
     @jax.checkpoint

@@ -220,4 +220,4 @@ def _moments(
     """Expected photoelectrons, the excess of variance over mean relative to the mean, and which sensors live."""
     expected = jnp.asarray(mean, jnp.float64) + dark
     overdispersion = jnp.asarray(excess_noise, jnp.float64) - 1.0 + jnp.asarray(model_error) ** 2 * expected
-    return expected, overdispersion, jnp.asarray(True if live is None else live)  # noqa: FBT003
+    return expected, overdispersion, jnp.asarray(True if live is None else live)

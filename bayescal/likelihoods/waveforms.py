@@ -37,7 +37,7 @@ _NUMBERS = 4  # 0, 1, 2 and many photoelectrons in a sample
 _HISTORY = 1  # earlier samples whose numbers are kept apart
 _DARK = 1e-9  # photoelectrons added to each sample, so that quotients exist without light
 _SERIES_BELOW = 1.0  # of the expected number; 16 terms of the series of a tail leave 1e-14
-_BLOCK = 25  # samples that a gradient computes anew together, to keep memory small
+_LONGEST_BLOCK = 32  # samples whose steps a gradient repeats together instead of keeping them
 
 
 class Waveforms(dist.Distribution):
@@ -60,7 +60,7 @@ class Waveforms(dist.Distribution):
     support = constraints.real_vector  # pyright: ignore
     pytree_data_fields = ("light", "noise", "charge_spread", "rail", "live")
 
-    def __init__(  # noqa: PLR0913 a distribution and all of its options
+    def __init__(
         self,
         light: WaveformLight,
         noise: ArrayLike = 2.6,
@@ -75,7 +75,7 @@ class Waveforms(dist.Distribution):
         self.noise = jnp.asarray(noise, jnp.float64)
         self.charge_spread = jnp.asarray(charge_spread, jnp.float64)
         self.rail = jnp.asarray(rail, jnp.float64)
-        self.live = jnp.broadcast_to(True if live is None else jnp.asarray(live), shape)  # noqa: FBT003
+        self.live = jnp.broadcast_to(True if live is None else jnp.asarray(live), shape)
         super().__init__(batch_shape=shape, event_shape=(light.n_samples,), validate_args=validate_args)
 
     @property
@@ -116,12 +116,13 @@ class Waveforms(dist.Distribution):
 
         waveform = jnp.where(self.live[..., None], value, 0.0) / unit[..., None]
         waveform = jnp.broadcast_to(waveform, (*shape, n_samples)).reshape(-1, n_samples)
-        nodes = jnp.broadcast_to(self.light.photoelectrons, (*shape, self.light.photoelectrons.shape[-1]))
+        nodes = self.light.in_samples(self.light.photoelectrons)
+        nodes = jnp.broadcast_to(nodes, (*shape, *nodes.shape[-2:])).reshape(-1, *nodes.shape[-2:])
         pulse = SampledPulse.of(self.light.timing, self.light.sample_ns)
-        moments = _moments(self.light.in_samples(nodes.reshape(-1, nodes.shape[-1])), pulse, per_row(self.charge_spread))
+        moments = _moments(nodes, pulse, per_row(self.charge_spread))
         noise = _Noise(per_row((self.noise / unit) ** 2), per_row(self.rail / unit))
         log_density, at_rail = _filter(waveform, moments, noise, pulse)
-        total = log_density - (n_samples - at_rail) * jnp.log(jnp.abs(per_row(unit)))
+        total = log_density - (n_samples - at_rail) * jnp.log(per_row(unit))
         return jnp.where(self.live, total.reshape(shape), 0.0)
 
 
@@ -231,13 +232,10 @@ def _filter(
     def block(histories: _Histories, samples: tuple) -> tuple[_Histories, Float[Array, "sample row"]]:
         return jax.lax.scan(step, histories, samples)
 
-    samples = waveform.T, moments
-    whole = n_samples - n_samples % _BLOCK
-    blocks = jax.tree.map(lambda a: a[:whole].reshape(-1, _BLOCK, *a.shape[1:]), samples)
-    histories, log_density = jax.lax.scan(block, dark, blocks)
-    _, rest = block(histories, jax.tree.map(lambda a: a[whole:], samples))
-    total = log_density.sum(axis=(0, 1)) + rest.sum(axis=0)
-    return total, (waveform >= noise.rail[:, None]).sum(axis=-1)
+    size = next(size for size in range(_LONGEST_BLOCK, 0, -1) if n_samples % size == 0)
+    blocks = jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), (waveform.T, moments))
+    _, log_density = jax.lax.scan(block, dark, blocks)
+    return log_density.sum(axis=(0, 1)), (waveform >= noise.rail[:, None]).sum(axis=-1)
 
 
 def _take(
