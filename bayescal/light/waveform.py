@@ -165,13 +165,13 @@ def arrivals(
     def add(light: Float[Array, "sensor node"], chunk: Deposits) -> tuple[Float[Array, "sensor node"], None]:
         distance = jnp.linalg.norm(chunk.position_cm[:, None] - sensor_cm, axis=-1)
         time = chunk.time_ns[:, None] + slowness_ns_per_cm * distance
-        detected = chunk.photons[:, None] * visibility(chunk.position_cm)
+        seen = chunk.photons[:, None] * visibility(chunk.position_cm)
         node = jnp.floor(time)
         later = time - node
         for shift, share in ((0, 1.0 - later), (1, later)):
             place = node.astype(int) + shift
             inside = (place >= 0) & (place < n_nodes)
-            light = light.at[sensor, jnp.where(inside, place, n_nodes)].add(detected * share, mode="drop")
+            light = light.at[sensor, jnp.where(inside, place, n_nodes)].add(seen * share, mode="drop")
         return light, None
 
     return jax.lax.scan(add, jnp.zeros((n_sensors, n_nodes)), chunks)[0]

@@ -77,12 +77,10 @@ def test_no_light():
     for excess_noise, slope in ((1.0, -1.0), (1.3, -np.log(1.3) / 0.3)):
         for limit in (None, 1.0):
             value, gradient = jax.value_and_grad(silent)(0.0, excess_noise, limit)
-            assert value == 0.0
+            assert abs(value) < 1e-200
             assert gradient == pytest.approx(slope, rel=1e-12)
     assert np.isneginf(PhotonCounts(0.0).log_prob(1))
-    assert (
-        np.isneginf(PhotonCounts(0.0, saturation=5).log_prob(7)) or PhotonCounts(0.0, saturation=5).log_prob(7) < -600
-    )
+    assert PhotonCounts(0.0, saturation=5).log_prob(7) < -600
     assert PhotonCounts(0.0, dark=0.2).log_prob(1) == pytest.approx(np.log(0.2) - 0.2)
 
 
