@@ -65,7 +65,7 @@ class TravelDelay(eqx.Module):
     """Delay of light on its way, beside its time of flight: one of two, each a constant and an exponential time.
 
     The constants as they come describe Module-0 tiles: with the time of flight, the quantiles of the time to a tile
-    31.5 cm away lie within 3 ns of those of the photon library of the simulation sirentv.
+    31.5 cm away lie within 4 ns of those of the photon library of the simulation sirentv.
 
     Attributes:
         share: of the photons with the first delay.

@@ -154,7 +154,7 @@ def arrivals(
         slowness_ns_per_cm: inverse of the group velocity [ns/cm].
     """
     n_deposits, n_sensors = len(deposits.photons), len(sensor_cm)
-    size = min(_CHUNK_DEPOSITS, n_deposits)
+    size = max(min(_CHUNK_DEPOSITS, n_deposits), 1)
     row = jnp.arange(n_deposits + -n_deposits % size)
     padded = jax.tree.map(lambda a: a[jnp.minimum(row, n_deposits - 1)], deposits)
     padded = replace(padded, photons=jnp.where(row < n_deposits, padded.photons, 0.0))

@@ -82,7 +82,7 @@ class PhotonCounts(dist.Distribution):
         if self.threshold is not None:
             count = jnp.where(count < self.threshold, 0, count)
         if self.saturation is not None:
-            count = jnp.minimum(count, self.saturation.astype(count.dtype))
+            count = jnp.where(count >= self.saturation, self.saturation.astype(count.dtype), count)
         return jnp.where(self.live, count, 0)
 
     def log_prob(self, value: ArrayLike) -> Real:  # pyright: ignore[reportIncompatibleMethodOverride]

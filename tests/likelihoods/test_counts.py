@@ -78,7 +78,7 @@ def test_no_light():
         for limit in (None, 1.0):
             value, gradient = jax.value_and_grad(silent)(0.0, excess_noise, limit)
             assert abs(value) < 1e-200
-            assert gradient == pytest.approx(slope, rel=1e-12)
+            assert gradient == pytest.approx(slope, rel=1e-10)
     assert np.isneginf(PhotonCounts(0.0).log_prob(1))
     assert PhotonCounts(0.0, saturation=5).log_prob(7) < -600
     assert PhotonCounts(0.0, dark=0.2).log_prob(1) == pytest.approx(np.log(0.2) - 0.2)
@@ -199,29 +199,29 @@ def test_losses_without_normalisation_are_biased_and_ours_is_not(mean):
     assert ours == pytest.approx(mean, rel=1e-5)
 
 
-def intervals_cover(model_error, level, replicas=400):
-    """How often the interval of a common yield holds the truth, with sensors whose gains are wrong by 10 %."""
+def covered(model_error, replicas=300):
+    """Replicas whose 68 % and 95 % intervals of a common yield hold the truth, with gains that are wrong by 10 %."""
     rng = np.random.default_rng(11)
     light = np.geomspace(2.0, 200.0, 24)
     data = rng.poisson(light * (1 + 0.1 * rng.standard_normal((replicas, 24))))
-    yields = np.linspace(0.7, 1.3, 241)
-    counts = PhotonCounts(yields[:, None, None] * light, model_error=model_error)
-    log_posterior = np.asarray(log_prob(counts, data).sum(axis=-1)).T
-    posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
-    below = (posterior * (yields < 1.0)).sum(axis=1) / posterior.sum(axis=1)
-    return int((abs(below - 0.5) < level / 2).sum())
+    yields = np.linspace(0.7, 1.3, 122)
+    log_posterior = log_prob(PhotonCounts(yields[:, None, None] * light, model_error=model_error), data).sum(axis=-1)
+    posterior = np.asarray(jax.nn.softmax(log_posterior, axis=0))
+    below = posterior[yields < 1.0].sum(axis=0)
+    return [(level, int((abs(below - 0.5) < level / 2).sum()), replicas) for level in (0.68, 0.95)]
 
 
-@pytest.mark.parametrize("level", [0.68, 0.95])
-def test_model_error_makes_intervals_cover(level):
-    assert_covers(intervals_cover(0.1, level), 400, level)
-    with pytest.raises(AssertionError, match="cover the truth"):
-        assert_covers(intervals_cover(0.0, level), 400, level)
+def test_model_error_makes_intervals_cover():
+    for level, hits, replicas in covered(0.1):
+        assert_covers(hits, replicas, level)
+    for level, hits, replicas in covered(0.0):
+        with pytest.raises(AssertionError, match="cover the truth"):
+            assert_covers(hits, replicas, level)
 
 
 def test_pit_is_uniform_where_the_model_is_right():
     options = {"excess_noise": 1.3, "dark": 0.1, "saturation": 30, "threshold": 2}
-    truth = PhotonCounts(jnp.asarray([0.5, 5.0, 25.0, 40.0]), model_error=0.2, **options)
+    truth = PhotonCounts(jnp.asarray([0.5, 5.0, 25.0, 28.0]), model_error=0.4, **options)
     drawn = thousand(truth, jax.random.key(7))
     pit = jax.jit(lambda counts, value: counts.pit(jax.random.key(8), value))
     assert scipy.stats.kstest(np.ravel(pit(truth, drawn)), "uniform").pvalue > 1e-3
@@ -239,8 +239,9 @@ def test_analogue_charge_has_the_density_of_its_draws(mean, noise):
     draws = np.ravel(thousand(charge, jax.random.key(1)))
     step = min(4 * noise, 2.0) / 2
     edges = np.arange(-8 * noise, mean + 16 * np.sqrt(mean + 1) + 8 * noise + 0.2 * mean, step)
-    check_density(jax.jit(lambda q: charge.log_prob(q[:, None])[:, 0]), draws, edges, mass_tolerance=1e-6)
-    error = float(charge.variance[0]) ** 0.5 / 100
+    one = AnalogueCharge(mean, noise, **CHARGE)
+    check_density(lambda q: log_prob(one, q), draws, edges, mass_tolerance=1e-6)
+    error = float(one.variance) ** 0.5 / 100
     assert abs(draws.mean() - mean - 0.1) < 5 * error
 
 

@@ -11,7 +11,7 @@ import scipy.stats
 from bayescal.light.timing import LightTiming, Pulse
 from bayescal.light.waveform import WaveformLight, detected
 from bayescal.likelihoods.waveforms import Waveforms
-from bayescal.testing import assert_covers, check_density, check_gradient
+from bayescal.testing import check_density, check_gradient
 
 TIMING = LightTiming()
 NOISE = 2.6
