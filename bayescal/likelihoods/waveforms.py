@@ -226,7 +226,7 @@ def _filter(
     dark = _Histories(log_weight, jnp.zeros((2, *shape)), jnp.zeros((2, 2, *shape)))
 
     def step(histories: _Histories, sample: tuple) -> tuple[_Histories, Float[Array, " row"]]:
-        return _take(histories, *sample, noise, pulse)
+        return _take(histories, sample[0], sample[1], noise, pulse)
 
     @jax.checkpoint
     def block(histories: _Histories, samples: tuple) -> tuple[_Histories, Float[Array, "sample row"]]:
