@@ -52,7 +52,7 @@ def test_expected_waveform_is_that_of_a_convolution_on_a_fine_grid():
     shift = int(origin / step) + 1 - 60
     light = np.concatenate([np.zeros(shift), emitted])[:n]
     pulse = np.asarray(Pulse.of(TIMING).response(jnp.asarray(t)))
-    analogue = 5940.0 * np.fft.irfft(np.fft.rfft(light, 2 * n) * np.fft.rfft(pulse * step, 2 * n), 2 * n)[:n]
+    analogue = 5940.0 * np.fft.irfft(np.fft.rfft(light, 2 * n) * np.fft.rfft(pulse, 2 * n), 2 * n)[:n]
     expected = analogue[: 64 * 160].reshape(64, 160).mean(axis=1)
     found = detected(at_node(100), TIMING).expected()[0]
     np.testing.assert_allclose(found, expected, atol=2e-3 * expected.max())
