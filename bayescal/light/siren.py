@@ -48,7 +48,7 @@ class LogLink(eqx.Module):
 
     def log_visibility(self, output: PerSensor) -> PerSensor:
         """Its natural logarithm, not bounded, so that a fit sees a slope everywhere."""
-        return jnp.broadcast_to(self.offset, output.shape) + LOG_GAIN * output
+        return self.offset + LOG_GAIN * output
 
 
 class PseudoLog(eqx.Module):
@@ -70,7 +70,7 @@ class PseudoLog(eqx.Module):
 
     def activated(self, output: PerSensor) -> PerSensor:
         """What is compared with `transformed` visibilities in training."""
-        return output * jnp.broadcast_to(self.scale, output.shape)
+        return output * self.scale
 
     def transformed(self, visibility: PerSensor) -> PerSensor:
         """Pseudo-logarithm of visibilities, from 0 to 1."""
@@ -98,7 +98,7 @@ class SinePseudoLog(eqx.Module):
 
     def activated(self, output: PerSensor) -> PerSensor:
         """What is compared with `transformed` visibilities in training."""
-        return sine(self.w0 * output) * jnp.broadcast_to(self.scale, output.shape)
+        return sine(self.w0 * output) * self.scale
 
     def transformed(self, visibility: PerSensor) -> PerSensor:
         """Pseudo-logarithm of visibilities, from -1 to 1."""
@@ -151,7 +151,7 @@ class Layer(eqx.Module):
 
     def __call__(self, h: Float[Array, "point in"]) -> Float[Array, "point out"]:
         """W h + b."""
-        return h @ self.weight.T + self.bias[None]
+        return h @ self.weight.T + self.bias
 
 
 class Siren(eqx.Module):
