@@ -110,10 +110,10 @@ class LightDetector(eqx.Module):
             ends.min(axis=0).reshape(-1, 3), ends.max(axis=0).reshape(-1, 3), (sign * self.drift.direction).ravel()
         )
 
-    def _placed(self, position_cm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "volume n 3"]:
+    def _placed(self, position_cm: Float[Array | np.ndarray, "n 3"]) -> Float[np.ndarray, "volume n 3"]:
         """Positions within one volume, in each of its copies [cm]."""
         sign = np.where(self.mirrored, -1.0, 1.0)[:, None]
-        return self.centre_cm[:, None] + sign * (position_cm - (self.box.lower_cm + self.box.upper_cm) / 2)
+        return self.centre_cm[:, None] + sign * (np.asarray(position_cm) - (self.box.lower_cm + self.box.upper_cm) / 2)
 
 
 def physical_visibility(detector: LightDetector, medium: Medium | None = None) -> PhysicalVisibility:
@@ -125,8 +125,8 @@ def in_every_volume(detector: LightDetector, visibility: BoxVisibility) -> Multi
     """Visibility of all sensors, in the frame of the detector, from that of one volume."""
     half = detector.box.size_cm / 2
     return MultiVolume(
-        parts=(visibility,),
-        part=(0,) * detector.n_volumes,
+        children=(visibility,),
+        child=(0,) * detector.n_volumes,
         lower_cm=detector.centre_cm - half,
         upper_cm=detector.centre_cm + half,
         mirrored=detector.mirrored,

@@ -58,7 +58,7 @@ class VisibilityParts(eqx.Module):
     ) -> Float[Array, "*point sensor"]:
         """The visibility with all three kinds of light."""
         reflected = (jnp.asarray(reflectivity)[:, None] * self.reflected).sum(axis=-2)
-        return efficiency * (self.direct + scattered_fraction * self.scattered + reflected)
+        return jnp.asarray(efficiency) * (self.direct + scattered_fraction * self.scattered + reflected)
 
 
 class PhysicalVisibility(eqx.Module):
@@ -96,7 +96,7 @@ class PhysicalVisibility(eqx.Module):
         distance = _length(offset)
         cosine = sum(part * self.sensors.normal[:, axis] for axis, part in enumerate(offset)) / distance
         cosine = 0.5 * (cosine + jnp.sqrt(cosine**2 + _SOFTENING**2))
-        ratio = self.sensors.area_cm2 * cosine / (jnp.pi * distance**2)
+        ratio = jnp.asarray(self.sensors.area_cm2) * cosine / (jnp.pi * distance**2)
         root = jnp.sqrt(1 + ratio)
         solid_angle = 0.5 * ratio / (root * (root + 1))  # half of 1 - 1/root, without the loss of digits
         return solid_angle * jnp.exp(-distance * self._attenuation_per_cm())
@@ -110,7 +110,7 @@ class PhysicalVisibility(eqx.Module):
         rayleigh, absorption = self.medium.rayleigh_length, self.medium.absorption_length
         distance = _length(self._offset(points))
         diffusion_length = jnp.sqrt(jnp.asarray(absorption * rayleigh / 3))
-        share = self.sensors.area_cm2 / (4 * jnp.pi * (distance**2 + rayleigh**2))
+        share = jnp.asarray(self.sensors.area_cm2) / (4 * jnp.pi * (distance**2 + rayleigh**2))
         return -share * jnp.expm1(-distance / rayleigh) * jnp.exp(-distance / diffusion_length)
 
     def _offset(self, points: Float[Array, "*point 3"]) -> list[Float[Array, "*point sensor"]]:

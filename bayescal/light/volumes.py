@@ -32,14 +32,14 @@ class MultiVolume(eqx.Module):
     within a volume is carried over to the visibility's own box in proportion.
 
     Attributes:
-        parts: the different visibilities.
-        part: index into `parts`, one a volume.
+        children: the different visibilities.
+        child: index into `children`, one a volume.
         lower_cm, upper_cm: corners of the volumes, which do not overlap [cm].
-        mirrored: for each volume, whether it is the mirror image of its part along x, y and z.
+        mirrored: for each volume, whether it is the mirror image of its child along x, y and z.
     """
 
-    parts: tuple[BoxVisibility, ...]
-    part: tuple[int, ...] = eqx.field(static=True)
+    children: tuple[BoxVisibility, ...]
+    child: tuple[int, ...] = eqx.field(static=True)
     lower_cm: Float[Array | np.ndarray, "volume 3"]
     upper_cm: Float[Array | np.ndarray, "volume 3"]
     mirrored: Bool[Array | np.ndarray, "volume 3"]
@@ -47,14 +47,14 @@ class MultiVolume(eqx.Module):
     @property
     def n_volumes(self) -> int:
         """Number of volumes."""
-        return len(self.part)
+        return len(self.child)
 
     def __call__(self, points_cm: Points) -> Float[Array, "*point sensor"]:
         """Visibility at points [cm] for the sensors of all volumes, zero outside the volumes."""
         points = jnp.asarray(points_cm)
         volume = self.volume_of(points)
-        own = [self._in_part(index, points, volume) for index in range(len(self.parts))]
-        seen = [jnp.where((volume == v)[..., None], own[part], 0.0) for v, part in enumerate(self.part)]
+        own = [self._by_child(child, points, volume) for child in range(len(self.children))]
+        seen = [jnp.where((volume == v)[..., None], own[child], 0.0) for v, child in enumerate(self.child)]
         return jnp.concatenate(seen, axis=-1)
 
     def volume_of(self, points_cm: Points) -> Int[Array, "*point"]:
@@ -63,12 +63,12 @@ class MultiVolume(eqx.Module):
         inside = ((points > self.lower_cm) & (points < self.upper_cm)).all(axis=-1)
         return jnp.where(inside.any(axis=-1), jnp.argmax(inside, axis=-1), -1)
 
-    def _in_part(
-        self, index: int, points: Float[Array, "*point 3"], volume: Int[Array, "*point"]
+    def _by_child(
+        self, child: int, points: Float[Array, "*point 3"], volume: Int[Array, "*point"]
     ) -> Float[Array, "*point sensor"]:
-        """Visibility by one part, for points in the volumes that it serves; of no meaning for the others."""
+        """Visibility by one child, for points in the volumes that it serves; of no meaning for the others."""
         lower, upper = jnp.asarray(self.lower_cm)[volume], jnp.asarray(self.upper_cm)[volume]
         share = (points - lower) / (upper - lower)
         share = jnp.where(jnp.asarray(self.mirrored)[volume], 1 - share, share)
-        box = self.parts[index].box
-        return self.parts[index](box.lower_cm + share * box.size_cm)
+        box = self.children[child].box
+        return self.children[child](box.lower_cm + share * box.size_cm)
