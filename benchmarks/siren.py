@@ -5,8 +5,8 @@
     python benchmarks/siren.py speed                  forward and gradient at 10,000 points
 
 The library is Module-0's: 16 x 64 x 32 voxels, 48 sensors, the visibility of `bayescal.light.visibility`, and counts
-of 1e6 photons launched in every voxel where it is noisy. The noisy training can be stopped and goes on when the same
-command is given with the same `--output`.
+of 1e6 photons launched in every voxel where it is noisy. A training that is stopped goes on when the same command is
+given with the same `--output` and without `--minutes`.
 """
 
 from __future__ import annotations
@@ -23,50 +23,46 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from bayescal.readers.light_detector import read_light_detector
+from jax import Array
 
 from bayescal.diagnostics.files import write_figure
 from bayescal.diagnostics.plots_siren import bias_figure, learning_figure
 from bayescal.light.bias import Bias, bias_against_visibility, mean_bias
 from bayescal.light.box import Box
 from bayescal.light.detector import physical_visibility
-from bayescal.light.library import PhotonLibrary, voxel_centres_cm
+from bayescal.light.library import PhotonLibrary
 from bayescal.light.siren import Architecture, SinePseudoLog, Siren, initialise, log_link
-from bayescal.light.training import PoissonLoss, Recipe, Trained, WeightedSquares, train
+from bayescal.light.tabulation import tabulate, with_photon_statistics
+from bayescal.light.training import PoissonLoss, Recipe, WeightedSquares, train
+from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import write_siren
 
-VOXELS = (16, 64, 32)
 PHOTONS = 1e6
 POINTS = 10_000
 SIZES = {"128 x 1 -> 48": (48, 128, 1), "512 x 5 -> 180": (180, 512, 5)}
-PUBLISHED_RATE = 5e-5  # slar's, for ICARUS
-"""Learning rate of the published recipe."""
+PUBLISHED_RATE = 5e-5
+"""Learning rate of slar's recipe for ICARUS."""
 
 
-class Study(NamedTuple):
-    """A library, what it was made of, and the box's truth at random points [cm] away from the voxels' centres."""
+class Truth(NamedTuple):
+    """The visibility behind a library: at the voxels' centres, and at random points [cm] between them."""
 
     library: PhotonLibrary
-    truth: np.ndarray
     points_cm: np.ndarray
-    truth_at_points: np.ndarray
+    at_points: np.ndarray
 
 
-def made(key: jax.Array, photons: float | None) -> Study:
-    """Module-0's library, noisy if a number of photons a voxel is given."""
-    detector = read_light_detector("module0")
-    visibility = jax.jit(physical_visibility(detector).__call__)
-    truth = np.asarray(visibility(voxel_centres_cm(detector.box, VOXELS).reshape(-1, 3)))
-    seen = truth if photons is None else np.random.default_rng(jax.random.bits(key)).poisson(photons * truth) / photons
-    library = PhotonLibrary(detector.box, seen.reshape(*VOXELS, -1).astype(np.float32))
-    corners = np.asarray(detector.box.lower_cm), np.asarray(detector.box.upper_cm)
+def made(voxels: tuple[int, int, int]) -> Truth:
+    """Module-0's visibility."""
+    visibility = physical_visibility(read_light_detector("module0"))
+    corners = np.asarray(visibility.box.lower_cm), np.asarray(visibility.box.upper_cm)
     points_cm = np.random.default_rng(0).uniform(*corners, (POINTS, 3))
-    return Study(library, truth, points_cm, np.asarray(visibility(points_cm)))
+    return Truth(tabulate(visibility, voxels), points_cm, np.asarray(jax.jit(lambda r: visibility(r))(points_cm)))
 
 
 def untrained(library: PhotonLibrary, recipe: Recipe) -> Siren:
     """The network that a recipe starts from: our head for the Poisson loss, slar's for its own."""
-    head = log_link(library.visibility.mean(axis=(0, 1, 2)))
+    head = log_link(np.mean(library.visibility, axis=(0, 1, 2)))
     if isinstance(recipe.loss, WeightedSquares):
         head = SinePseudoLog(jnp.ones(library.n_sensors, jnp.float32))
     return initialise(jax.random.key(1), Architecture(library.n_sensors), head, library.box)
@@ -82,31 +78,25 @@ def within(minutes: float | None, recipe: Recipe, library: PhotonLibrary) -> Rec
     return replace(recipe, steps=max(recipe.block, int(60 * minutes / (times[1] - times[0]) * recipe.block)))
 
 
-def trained(name: str, study: Study, recipe: Recipe, output: Path | None) -> Bias:
-    """Train, and print what the network learned of the truth."""
-    checkpoint = output / f"{name.replace(' ', '-')}.checkpoint.h5" if output else None
+def trained(name: str, library: PhotonLibrary, truth: Truth, recipe: Recipe, output: Path | None) -> Bias:
+    """Train, and print what the network learned of the truth, at the centres of voxels and between them."""
+    stem = name.replace(", ", "-").replace(" ", "-")
     begin = time.perf_counter(), time.process_time()
-    found = train(jax.random.key(2), untrained(study.library, recipe), study.library, recipe, checkpoint)
+    checkpoint = output / f"{stem}.checkpoint.h5" if output else None
+    found = train(jax.random.key(2), untrained(library, recipe), library, recipe, checkpoint)
     wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
     print(f"\n{name}: {recipe.steps} steps of {recipe.batch} voxels, {wall:.0f} s, {processor:.0f} s of processor time")
     if output:
-        write_siren(output / f"{name.replace(' ', '-')}.h5", found.siren)
-        write_figure(output / f"{name.replace(' ', '-')}.learning.svg", learning_figure(found.curve))
-    return printed(found, study)
+        write_siren(output / f"{stem}.h5", found.siren)
+        write_figure(output / f"{stem}.learning.svg", learning_figure(found.curve))
+    predicted = tabulate(found.siren, library.n_voxels).visibility
+    show(predicted, truth.library.visibility)
+    between = jax.jit(lambda siren, r: siren(r))(found.siren, truth.points_cm)
+    print(f"  at random points: {summary(between, truth.at_points)}", flush=True)
+    return bias_against_visibility(predicted, truth.library.visibility)
 
 
-def printed(found: Trained, study: Study) -> Bias:
-    """Print the bias to the truth, at the centres of voxels and between them."""
-    centres = voxel_centres_cm(study.library.box, VOXELS).reshape(-1, 3)
-    visibility = jax.jit(lambda siren, points: siren(points))
-    predicted = np.asarray(visibility(found.siren, centres))
-    show(predicted, study.truth)
-    between = np.asarray(visibility(found.siren, study.points_cm))
-    print(f"  at random points: {summary(between, study.truth_at_points)}")
-    return bias_against_visibility(predicted, study.truth)
-
-
-def show(predicted: np.ndarray, truth: np.ndarray) -> None:
+def show(predicted: Array, truth: Array) -> None:
     """Print a bias in bins and above two thresholds."""
     bias = bias_against_visibility(predicted, truth)
     for low, high, mean, count in zip(bias.edges, bias.edges[1:], bias.mean, bias.count, strict=False):
@@ -115,26 +105,26 @@ def show(predicted: np.ndarray, truth: np.ndarray) -> None:
     print(f"  {summary(predicted, truth)}")
 
 
-def summary(predicted: np.ndarray, truth: np.ndarray) -> str:
+def summary(predicted: Array, truth: Array) -> str:
     """Mean bias above two thresholds."""
     return ", ".join(f"{100 * mean_bias(predicted, truth, above):.2f} % above {above:.1e}" for above in (4.5e-5, 1e-3))
 
 
-def study_training(minutes: float | None, output: Path | None) -> None:
+def study(minutes: float | None, output: Path | None, voxels: tuple[int, int, int]) -> None:
     """Print what networks learn of the noisy and of the noise-free library."""
     if output:
         output.mkdir(parents=True, exist_ok=True)
-    noisy, exact = made(jax.random.key(3), PHOTONS), made(jax.random.key(3), None)
-    print("the noisy library itself:")
-    table = np.asarray(noisy.library.visibility).reshape(noisy.truth.shape)
-    show(table, noisy.truth)
-    ours = within(minutes, Recipe(PoissonLoss(PHOTONS)), noisy.library)
-    theirs = replace(ours, loss=WeightedSquares(), learning_rate=PUBLISHED_RATE)
+    truth = made(voxels)
+    noisy = with_photon_statistics(jax.random.key(3), truth.library, PHOTONS)
+    print(f"the noisy library itself, {' x '.join(map(str, voxels))} voxels:")
+    show(noisy.visibility, truth.library.visibility)
+    ours = within(minutes, Recipe(PoissonLoss(PHOTONS)), noisy)
+    theirs = replace(ours, loss=WeightedSquares(), learning_rate=PUBLISHED_RATE, emphasis=0.0)
     biases = {
-        "noisy library": bias_against_visibility(table, noisy.truth),
-        "published recipe, noisy": trained("published recipe, noisy", noisy, theirs, output),
-        "trained without noise": trained("trained without noise", exact, ours, output),
-        "trained on noise": trained("trained on noise", noisy, ours, output),
+        "noisy library": bias_against_visibility(noisy.visibility, truth.library.visibility),
+        "published recipe, noisy": trained("published recipe, noisy", noisy, truth, theirs, output),
+        "trained without noise": trained("trained without noise", truth.library, truth, ours, output),
+        "trained on noise": trained("trained on noise", noisy, truth, ours, output),
     }
     if output:
         write_figure(output / "bias.svg", bias_figure(biases))
@@ -219,11 +209,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("train", "speed"))
     parser.add_argument("--minutes", type=float, help="of each training, instead of the recipe's steps")
+    parser.add_argument("--voxels", type=int, nargs=3, default=(16, 64, 32), help="of the library, along x, y and z")
     parser.add_argument("--output", type=Path, help="folder for networks, figures and checkpoints")
     asked = parser.parse_args()
     print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     if asked.what == "train":
-        study_training(asked.minutes, asked.output)
+        study(asked.minutes, asked.output, tuple(asked.voxels))
     else:
         speed()
 

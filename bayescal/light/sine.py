@@ -19,6 +19,8 @@ Real = Float[Array, "..."]
 
 PI_PARTS = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
 """pi as a sum whose first parts have so few bits that their products with whole numbers are exact."""
+LARGEST = 1.6
+"""Bound on |r|, a little above pi/2: of arguments too large to be reduced at least the result is bounded."""
 
 
 def _fit(degree: int) -> tuple[float, ...]:
@@ -61,6 +63,7 @@ def _shifted(x: Real, turns: float) -> Real:
     r = x
     for part in PI_PARTS:
         r = r - (k - turns) * part
+    r = jnp.clip(r, -LARGEST, LARGEST)
     square, p = r * r, jnp.zeros_like(r)
     for coefficient in _COEFFICIENTS:
         p = p * square + coefficient

@@ -80,10 +80,10 @@ class Recipe(eqx.Module):
     """
 
     loss: PoissonLoss | WeightedSquares = PoissonLoss()
-    steps: int = eqx.field(static=True, default=6000)
-    batch: int = eqx.field(static=True, default=8192)
+    steps: int = eqx.field(static=True, default=15_000)
+    batch: int = eqx.field(static=True, default=4096)
     learning_rate: float = eqx.field(static=True, default=2e-3)
-    emphasis: float = eqx.field(static=True, default=0.0)
+    emphasis: float = eqx.field(static=True, default=0.5)
     block: int = eqx.field(static=True, default=100)
 
     def optimiser(self) -> optax.GradientTransformation:

@@ -17,6 +17,12 @@ def test_error_in_single_precision(largest) -> None:
     np.testing.assert_allclose(cosine(x), np.cos(x.astype(float)), atol=2 * np.finfo(np.float32).eps)
 
 
+def test_huge_arguments_stay_bounded() -> None:
+    x = jnp.array([1e6, -1e12, 1e30, -3e38], jnp.float32)
+    assert (abs(sine(x)) <= 1.001).all()
+    assert (abs(cosine(x)) <= 1.001).all()
+
+
 def test_parts_of_pi() -> None:
     np.testing.assert_allclose(sum(PI_PARTS), np.pi, rtol=0, atol=1e-13)
 
