@@ -99,7 +99,7 @@ def trained(name: str, library: PhotonLibrary, truth: Truth, recipe: Recipe, out
 def show(predicted: Array, truth: Array) -> None:
     """Print a bias in bins and above two thresholds."""
     bias = bias_against_visibility(predicted, truth)
-    for low, high, mean, count in zip(bias.edges, bias.edges[1:], bias.mean, bias.count, strict=False):
+    for low, high, mean, count in zip(bias.edges, bias.edges[1:], bias.mean, bias.entries, strict=False):
         if count:
             print(f"  {low:7.0e} to {high:5.0e}: {100 * mean:6.2f} % of {count} entries")
     print(f"  {summary(predicted, truth)}")

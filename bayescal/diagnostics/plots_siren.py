@@ -34,7 +34,7 @@ def learning_figure(curve: np.ndarray) -> Figure:
 
 def _draw_biases(panel: Axes, biases: Mapping[str, Bias]) -> None:
     for (name, bias), color in zip(biases.items(), palette(len(biases)), strict=True):
-        shown = bias.count > 0
+        shown = bias.entries > 0
         low, high = bias.edges[:-1][shown], bias.edges[1:][shown]
         panel.plot(np.sqrt(low * high), 100 * bias.mean[shown], "o-", color=color, ms=4, lw=1.4, label=name)
     panel.set_xscale("log")

@@ -21,12 +21,12 @@ class Bias(NamedTuple):
     Attributes:
         edges: of the bins.
         mean: of each bin, NaN where it is empty.
-        count: entries in each bin.
+        entries: how many fall into each bin.
     """
 
     edges: Float[np.ndarray, " edge"]
     mean: Float[np.ndarray, " bin"]
-    count: Int[np.ndarray, " bin"]
+    entries: Int[np.ndarray, " bin"]
 
 
 def relative_difference(predicted: Entries, reference: Entries) -> Float[np.ndarray, ...]:

@@ -29,7 +29,10 @@ from bayescal.readers.hdf5 import open_hdf5, read_array, write_hdf5
 PerEntry = Float[Array, "voxel sensor"]
 PerVoxel = Float[Array, " voxel"]
 Watch = Callable[[int, float], None]
-State = tuple[tuple[Layer, ...], optax.OptState]
+Loss = Callable[[Any, PerEntry, PerEntry], PerVoxel]
+"""Loss of voxels by (head, output of the network, visibility in the library)."""
+State = tuple[Any, optax.OptState]
+"""Layers and what the optimiser remembers; optax's types know no modules."""
 
 
 class PoissonLoss(eqx.Module):
@@ -79,7 +82,7 @@ class Recipe(eqx.Module):
         block: steps in one call of the compiled program, after which the training can be watched and is saved.
     """
 
-    loss: PoissonLoss | WeightedSquares = PoissonLoss()
+    loss: Loss = PoissonLoss()
     steps: int = eqx.field(static=True, default=15_000)
     batch: int = eqx.field(static=True, default=4096)
     learning_rate: float = eqx.field(static=True, default=2e-3)
@@ -130,7 +133,8 @@ def train(
         InputError: the checkpoint cannot be read or written, or belongs to another training.
     """
     data, fingerprint = _prepare(library, recipe), _fingerprint(key, siren, library, recipe)
-    state = siren.layers, recipe.optimiser().init(siren.layers)
+    layers: Any = siren.layers
+    state = layers, recipe.optimiser().init(layers)
     curve = np.zeros(0, np.float32)
     if checkpoint is not None and Path(checkpoint).exists():
         state, curve = _load(Path(checkpoint), state, fingerprint)
@@ -168,7 +172,7 @@ def _advance(
     def one(number: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
         state, losses = carry
         state, loss = _step(jax.random.fold_in(key, first + number), state, data, siren, recipe)
-        return state, losses.at[number].set(loss)
+        return state, losses.at[number].set(loss.astype(losses.dtype))
 
     return jax.lax.fori_loop(0, steps, one, (state, jnp.zeros(recipe.block, jnp.float32)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import h5py
 import jax.numpy as jnp
@@ -59,11 +60,11 @@ def read_siren(path: Path | str) -> Siren:
 
 
 def _network(file: h5py.File) -> Siren:
-    numbers = range(sum(name.startswith("layer") for name in file))
+    numbers = range(sum(str(name).startswith("layer") for name in file))
     layers = tuple(Layer(*(_read(file, f"layer{n}/{part}") for part in ("weight", "bias"))) for n in numbers)
     box, head = Box(_read(file, "lower_cm"), _read(file, "upper_cm")), _head(file)
     sensors, hidden = layers[-1].weight.shape
-    w0 = [float(file.attrs[name]) for name in ("first_w0", "hidden_w0")]
+    w0 = [float(np.asarray(file.attrs[name])) for name in ("first_w0", "hidden_w0")]
     return Siren(layers, head, box, Architecture(sensors, hidden, len(layers) - 2, *w0))
 
 
@@ -72,7 +73,8 @@ def _head(file: h5py.File) -> Head:
     if kind is None:
         raise InputError(f"{file.filename}: `head` is not one of {', '.join(HEADS)}; write the network again")
     values = {field.name: _read(file, f"head/{field.name}") for field in fields(kind)}
-    return kind(**{name: value if value.ndim else float(value) for name, value in values.items()})
+    parts: dict[str, Any] = {name: value if value.ndim else float(value) for name, value in values.items()}
+    return kind(**parts)
 
 
 def _read(file: h5py.File, name: str) -> Array:

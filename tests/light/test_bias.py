@@ -17,7 +17,7 @@ def test_bins_by_reference() -> None:
     reference = np.array([[1e-4, 5e-4], [1e-3, 1.0], [1e-9, 2e-4]])
     predicted = reference * np.array([[3.0, 1.0], [1 / 3, 9.0], [9.0, 1.0]])
     found = bias_against_visibility(predicted, reference, (1e-4, 1e-3, 1e-2, 1e-1))
-    np.testing.assert_array_equal(found.count, [3, 1, 0])
+    np.testing.assert_array_equal(found.entries, [3, 1, 0])
     np.testing.assert_allclose(found.mean, [1 / 3, 1.0, np.nan])
 
 
