@@ -82,7 +82,7 @@ class Recipe(eqx.Module):
         block: steps in one call of the compiled program, after which the training can be watched and is saved.
     """
 
-    loss: Loss = PoissonLoss()
+    loss: Loss = eqx.field(static=True, default=PoissonLoss())
     steps: int = eqx.field(static=True, default=15_000)
     batch: int = eqx.field(static=True, default=4096)
     learning_rate: float = eqx.field(static=True, default=2e-3)

@@ -80,11 +80,11 @@ def test_efficiency_is_part_of_what_is_learned() -> None:
 
 
 def test_network_learns_a_noisy_library() -> None:
-    """Deviance near one, and nearer to the truth than 3,072 counts of 10 to 100, which 66 weights cannot follow."""
+    """Deviance near one, and nearer to the truth than 3,072 counts of 10 to 100, which 370 weights cannot follow."""
     centres = voxel_centres_cm(BOX, (8, 12, 16))
     exact = light(centres)
     counts = np.random.default_rng(2).poisson(1e5 * exact)
-    start = initialise(jax.random.key(1), Architecture(2, 16, 0, first_w0=5.0), network().head, BOX)
+    start = initialise(jax.random.key(1), Architecture(2, 16, 1, first_w0=3.0, hidden_w0=10.0), network().head, BOX)
     recipe = Recipe(PoissonLoss(1e5), steps=600, batch=256, learning_rate=1e-2, emphasis=0.3, block=200)
     seen = []
     trained = train(KEY, start, library(counts / 1e5), recipe, watch=lambda step, loss: seen.append((step, loss)))

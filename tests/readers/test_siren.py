@@ -41,7 +41,7 @@ def test_round_trip(tmp_path, head) -> None:
         (lambda file: file.attrs.update(format="other"), "`format` is not `bayescal siren 1`"),
         (lambda file: file.attrs.update(head="Other"), "`head` is not one of LogLink, PseudoLog, SinePseudoLog"),
         (lambda file: file.pop("head/offset"), "/ lacks the dataset `head/offset`"),
-        (lambda file: file.pop("layer1"), "its parts do not fit each other"),
+        (lambda file: file.pop("layer1"), "/ lacks the dataset `layer1/weight`"),
         (lambda file: file["layer0/bias"].write_direct(np.full(4, np.nan, np.float32)), "must be finite, row 0 is nan"),
         (lambda file: file["upper_cm"].write_direct(np.full(3, -9.0)), "its parts do not fit each other"),
         (lambda file: file.attrs.pop("first_w0"), "its parts do not fit each other"),
