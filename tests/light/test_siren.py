@@ -135,8 +135,8 @@ def test_faces_and_outside_see_nothing(head) -> None:
 
 def test_any_shape_of_positions() -> None:
     made, points = network(), positions(6)
-    np.testing.assert_allclose(made(points.reshape(2, 3, 3)).reshape(6, -1), made(points), rtol=1e-6)
-    np.testing.assert_allclose(made(points[0]), made(points)[0], rtol=1e-6)
+    np.testing.assert_allclose(made(points.reshape(2, 3, 3)).reshape(6, -1), made(points), rtol=1e-4)
+    np.testing.assert_allclose(made(points[0]), made(points)[0], rtol=1e-4)
     assert made(np.zeros((0, 3))).shape == (0, SENSORS)
 
 
