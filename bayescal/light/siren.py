@@ -216,7 +216,8 @@ class Siren(eqx.Module):
         else:
             length = -(-n // chunks)
             padded = jnp.pad(rows, ((0, chunks * length - n), (0, 0))).reshape(chunks, length, AXES)
-            values = jax.lax.map(jax.checkpoint(function), padded).reshape(chunks * length, -1)[:n]
+            of_chunk = jax.checkpoint(lambda chunk: function(chunk))  # of no method, as modules cannot be hashed
+            values = jax.lax.map(of_chunk, padded).reshape(chunks * length, -1)[:n]
         return values.reshape(*points_cm.shape[:-1], values.shape[-1])
 
 
