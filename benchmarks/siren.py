@@ -88,7 +88,7 @@ def trained(name: str, library: PhotonLibrary, truth: Truth, recipe: Recipe, out
     print(f"\n{name}: {recipe.steps} steps of {recipe.batch} voxels, {wall:.0f} s, {processor:.0f} s of processor time")
     if output:
         write_siren(output / f"{stem}.h5", found.siren)
-        write_figure(output / f"{stem}.learning.svg", learning_figure(found.curve))
+        write_figure(learning_figure(found.curve), output / f"{stem}.learning.svg")
     predicted = tabulate(found.siren, library.n_voxels).visibility
     show(predicted, truth.library.visibility)
     between = jax.jit(lambda siren, r: siren(r))(found.siren, truth.points_cm)
@@ -127,7 +127,7 @@ def study(minutes: float | None, output: Path | None, voxels: tuple[int, int, in
         "trained on noise": trained("trained on noise", noisy, truth, ours, output),
     }
     if output:
-        write_figure(output / "bias.svg", bias_figure(biases))
+        write_figure(bias_figure(biases), output / "bias.svg")
 
 
 def milliseconds(call: Callable[[], Any], repeats: int = 15) -> float:
