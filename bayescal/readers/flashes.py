@@ -5,8 +5,8 @@
   0 is the event's trigger; `known_time` (f8) its time where something else than light tells it [us], NaN otherwise.
 - Dataset `points`, one compound row a point: `event` and `cluster` it belongs to; `x`, `y`, `z` (f8) [cm], x along the
   drift field, as in photon libraries; `photons` (f8) emitted there.
-- Dataset `flashes`, one compound row a flash: `event`, `flash` (i8) number of the flash within it, `time` (f8) after the
-  trigger [us], NaN where it is not known.
+- Dataset `flashes`, one compound row a flash: `event`, `flash` (i8) number of the flash within it, `time` (f8) after
+  the trigger [us], NaN where it is not known.
 - Datasets `pe` (f8) and `saturated` (bool), shape (flash, sensor): light of each sensor [p.e.], NaN where a sensor is
   absent; whether it stands at the end of its range, so that `pe` is only a lower limit.
 - Dataset `links`, may be absent, one compound row a pair known to belong together: `event`, `cluster`, `flash`.
@@ -57,7 +57,7 @@ class Clusters(eqx.Module):
         assumed_time_us: time after the trigger that the positions assume [us].
         known_time_us: time after the trigger where something else than light tells it [us], NaN otherwise.
         point_cluster: index of each point's cluster, not decreasing.
-        position_cm: where the photons are emitted if the cluster's time is the assumed one [cm], x along the drift field.
+        position_cm: where photons are emitted if the cluster's time is the assumed one [cm], x along the drift field.
         photons: number emitted at each point.
     """
 

@@ -92,8 +92,9 @@ def _require_whole(where: str, name: str, values: NDArray, width: int) -> None:
 
 def _joined(events: list[_Event]) -> LightEvents:
     """All events as one set."""
-    point, group, qtime, flash, ftime = (np.concatenate(column) for column in list(zip(*events, strict=True))[:5])
-    n_clusters, n_flashes = (np.array([len(column) for column in columns]) for columns in list(zip(*events))[1:4:2])
+    columns = list(zip(*events, strict=True))
+    point, group, qtime, flash, ftime = (np.concatenate(column) for column in columns[:5])
+    n_clusters, n_flashes = (np.array([len(part) for part in column]) for column in (columns[1], columns[3]))
     (cluster_event, cluster), (flash_event, number) = map(_places, (n_clusters, n_flashes))
     clusters = clusters_from_points(
         (cluster_event, cluster, np.zeros(len(group))),
