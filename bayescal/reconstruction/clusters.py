@@ -10,24 +10,13 @@ from jax import Array
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from bayescal.light.detector import DriftVolumes
 from bayescal.readers.flashes import Clusters
 
 _LEAST_POINTS = 16  # smallest padded number of points
 _MOST_DOUBLED = 256  # above, the padded number of clusters is a multiple of it
+_INSET_CM = 1e-4  # from the faces, where visibilities end
 _LEAST_RANGE_CM = 1e-3  # of shifts: a cluster as long as its volume keeps one place
-
-
-class DriftVolumes(eqx.Module):
-    """Drift volumes of a detector.
-
-    Attributes:
-        lower_cm, upper_cm: corners of each volume [cm].
-        to_anode: +1 where electrons drift towards larger x, -1 where towards smaller x.
-    """
-
-    lower_cm: Float[Array | np.ndarray, "volume 3"]
-    upper_cm: Float[Array | np.ndarray, "volume 3"]
-    to_anode: Float[Array | np.ndarray, " volume"]
 
 
 class ClusterBatch(eqx.Module):
@@ -112,7 +101,7 @@ def _shift_limits(clusters: Clusters, volumes: DriftVolumes) -> _Limits:
     x_cm, begin = clusters.position_cm[:, 0], np.searchsorted(clusters.point_cluster, np.arange(clusters.n_clusters))
     lowest = np.asarray(volumes.lower_cm)[clusters.volume, 0] - np.minimum.reduceat(x_cm, begin)
     highest = np.asarray(volumes.upper_cm)[clusters.volume, 0] - np.maximum.reduceat(x_cm, begin)
-    middle, half = (lowest + highest) / 2, np.maximum(highest - lowest, _LEAST_RANGE_CM) / 2
+    middle, half = (lowest + highest) / 2, np.maximum((highest - lowest) / 2 - _INSET_CM, _LEAST_RANGE_CM / 2)
     return _Limits(middle - half, middle + half)
 
 

@@ -1,12 +1,12 @@
 """Flash matching: with which probability did a cluster of charge make a flash of light, its time being unknown.
 
-The weight of a pair is w_ij = log int p(n_j | cluster i, x) p(x) dx - log(rate p_bg(n_j)): the flash's counts given the
-cluster, its drift shift x integrated out, against a flash of activity that left no cluster. u_i is the log-probability
-that cluster i has no recorded flash. `assignments` turns them into probabilities of all pairs.
+The weight of a pair is w_ij = log((1 - missed) int p(n_j | cluster i, x) p(x) dx) - log(rate p_bg(n_j)): the flash's
+counts given the cluster, its drift shift x integrated out, against a flash of activity that left no cluster. u_i is the
+log-probability that cluster i has no recorded flash. `assignments` turns them into probabilities of all pairs.
 
-Most pairs are hopeless. A pair with w_ij < u_i - 25 has a probability below e^-25, since leaving both partners unmatched
-is e^25 times more probable. One scan a cluster serves all flashes: from every coarse node, matrix products give for all
-flashes a bound of their likelihood around it, and only pairs whose bound passes get the exact integral.
+Most pairs are hopeless. A pair with w_ij < u_i - 25 has a probability below e^-25, since leaving both partners
+unmatched is e^25 times more probable. One scan a cluster serves all flashes: from every coarse node, matrix products
+give for all flashes a bound of their likelihood around it, and only pairs whose bound passes get the exact integral.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
-from numpyro.distributions import NegativeBinomial2
 from scipy.special import digamma, gammaln
 
+from bayescal.likelihoods.negative_binomial import log_probability
 from bayescal.reconstruction.assignments import NEGLIGIBLE, AssignmentPosterior, Sampling, assignment_posterior
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.t0 import Constraint, Grid, Light, Scan, ShiftPosterior, chunk_size, refine, scan
 
 _BOUND = 0.5  # of the chi-square: counts of large variance have longer tails than the normal distribution
 _SIGMAS = 6.0  # a time that asks for a shift this far outside the allowed range excludes a pair
-_LARGEST_CONCENTRATION = 1e8  # beyond, the negative binomial is Poisson to 1e-5 for totals up to a thousand
 
 
 class Background(eqx.Module):
@@ -93,7 +92,7 @@ class Matching(NamedTuple):
     shifts: ShiftPosterior
 
 
-def match(  # noqa: PLR0913 two sides, two alternatives, light and grid
+def match(  # noqa: PLR0913 both sides, the light, the alternatives and two options
     batch: ClusterBatch,
     counts: Float[NDArray, "flash sensor"],
     light: Light,
@@ -125,10 +124,9 @@ def match(  # noqa: PLR0913 two sides, two alternatives, light and grid
     pairs = np.argwhere(hopeful)
     log_weight = np.full((n_clusters, n_flashes), -np.inf)
     shifts = _pair_posteriors(batch, scans, counts, light, grid, _of_pairs(pairs, constraint))
-    log_weight[tuple(pairs.T)] = np.asarray(shifts.log_evidence) - log_background[pairs[:, 1]]
-    return Matching(
-        assignment_posterior(log_weight, unmatched, sampling), log_weight, unmatched, pairs, shifts
-    )
+    log_recorded = np.log1p(-trigger.missed)
+    log_weight[tuple(pairs.T)] = np.asarray(shifts.log_evidence) + log_recorded - log_background[pairs[:, 1]]
+    return Matching(assignment_posterior(log_weight, unmatched, sampling), log_weight, unmatched, pairs, shifts)
 
 
 @eqx.filter_jit
@@ -190,8 +188,8 @@ def _log_unmatched(
     The total is taken as negative binomial with the sum of the sensors' means and variances.
     """
     total, spread = mean.sum(axis=-1, keepdims=True), variance.sum(axis=-1, keepdims=True)
-    concentration = total**2 / jnp.maximum(spread - total, total**2 / _LARGEST_CONCENTRATION)
-    below = jnp.exp(NegativeBinomial2(total, concentration).log_prob(jnp.arange(trigger.threshold_pe)))
+    overdispersion = jnp.maximum(spread / total - 1, 0.0)
+    below = jnp.exp(log_probability(jnp.arange(trigger.threshold_pe), total, overdispersion))
     return jnp.log(trigger.missed + (1 - trigger.missed) * below.sum(axis=-1).mean())
 
 
@@ -215,7 +213,7 @@ def _of_pairs(pairs: NDArray, constraint: Constraint | None) -> _Pairs:
     return _Pairs(cluster, flash, Constraint(*values), n_pairs)
 
 
-def _pair_posteriors(  # noqa: PLR0913 one step of `match`
+def _pair_posteriors(
     batch: ClusterBatch, scans: Scan, counts: NDArray, light: Light, grid: Grid, pairs: _Pairs
 ) -> ShiftPosterior:
     """Posterior of the shift for each pair."""
@@ -225,7 +223,7 @@ def _pair_posteriors(  # noqa: PLR0913 one step of `match`
 
 
 @eqx.filter_jit
-def _refined(  # noqa: PLR0913 arguments of `refine`
+def _refined(
     scans: Scan, batch: ClusterBatch, counts: Array, light: Light, grid: Grid, constraint: Constraint
 ) -> ShiftPosterior:
     """`refine` for all pairs, in chunks that bound the memory."""

@@ -1,8 +1,8 @@
 """Posterior of the drift shift of a cluster, and so of its time, from the light that it made.
 
-A cluster whose time is not known is displaced along the drift field: its points lie at r + x e_x with an unknown shift x
-that must leave it inside its volume. The expected light m(x) follows from the visibility, and the counts n of a flash
-give the posterior p(x | n) = p(n | m(x)) p(x) / Z with a uniform p(x). It is often multimodal (light that falls off
+A cluster whose time is not known is displaced along the drift field: its points lie at r + x e_x with an unknown shift
+x that must leave it inside its volume. The expected light m(x) follows from the visibility, and the counts n of a flash
+give the posterior p(x | n) = p(n | m(x)) p(x) / Z with a uniform p(x). It often has several modes (light that falls off
 towards two walls), so it is computed on a grid: coarse nodes over the whole range, which all flashes share, then fine
 ones with a step below half the local resolution sigma_x, sigma_x^-2 = sum_j (dm_j/dx)^2 / var_j, wherever the flash
 may be from.
@@ -153,25 +153,25 @@ def make_grid(batch: ClusterBatch, *, coarse_cm: float = 5.0, n_fine: int = 64) 
     return Grid(-(-n_coarse // _LEAST_NODES) * _LEAST_NODES, n_fine)
 
 
-def shift_of_time(time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, to_anode: Array) -> Array:
+def shift_of_time(time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
     """Shift [cm] of clusters whose time [us] is not the assumed one: charge that starts later is nearer the anode.
 
     Args:
         time_us: time of the cluster.
         assumed_us: time that its positions assume.
         velocity_cm_per_us: drift velocity.
-        to_anode: direction of the drift along x, +1 or -1.
+        direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
     """
-    return to_anode * velocity_cm_per_us * (time_us - assumed_us)
+    return direction * velocity_cm_per_us * (time_us - assumed_us)
 
 
-def time_of_shift(shift_cm: Array, assumed_us: Array, velocity_cm_per_us: Array, to_anode: Array) -> Array:
+def time_of_shift(shift_cm: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
     """Time [us] of clusters with a shift [cm]; the inverse of `shift_of_time`."""
-    return assumed_us + to_anode * shift_cm / velocity_cm_per_us
+    return assumed_us + direction * shift_cm / velocity_cm_per_us
 
 
 def time_constraint(
-    time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, to_anode: Array, width_cm: Array
+    time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array, width_cm: Array
 ) -> Constraint:
     """What known times say of the shifts; times that are NaN say nothing.
 
@@ -179,10 +179,10 @@ def time_constraint(
         time_us: measured times, of linked flashes for example.
         assumed_us: times that the positions assume.
         velocity_cm_per_us: drift velocity.
-        to_anode: direction of the drift along x, +1 or -1.
+        direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
         width_cm: standard deviation of the shift for a known time [cm].
     """
-    shift = shift_of_time(time_us, assumed_us, velocity_cm_per_us, to_anode)
+    shift = shift_of_time(time_us, assumed_us, velocity_cm_per_us, direction)
     known = jnp.isfinite(shift)
     return Constraint(jnp.where(known, shift, 0.0), jnp.where(known, width_cm, jnp.inf))
 
@@ -226,7 +226,7 @@ def scan(batch: ClusterBatch, light: Light, grid: Grid) -> Scan:
     return Scan(shift, mean, slope)
 
 
-def refine(  # noqa: D417 the rest as in `shift_posteriors`
+def refine(
     scan: Scan,
     batch: ClusterBatch,
     counts: Float[Array, " sensor"],
@@ -234,10 +234,15 @@ def refine(  # noqa: D417 the rest as in `shift_posteriors`
     grid: Grid,
     constraint: Constraint,
 ) -> ShiftPosterior:
-    """Posterior of the shift of one cluster for one flash: `shift_posteriors` without the axis of the batch.
+    """Posterior of the shift of one cluster (a batch without its axis) for one flash.
 
     Args:
         scan: expected light of the cluster at coarse nodes.
+        batch: the cluster.
+        counts: light of the flash [p.e.], NaN where a sensor is absent.
+        light: expected light and its readout.
+        grid: numbers of nodes.
+        constraint: what else is known of the shift.
     """
     coarse = log_likelihood(scan.mean_pe, counts, light) + constraint.log_density(scan.shift_cm)
     fine, resolution = _fine_nodes(scan, coarse, counts, light, constraint, grid.n_fine)
@@ -268,6 +273,7 @@ def chunk_size(batch: ClusterBatch, n_sensors: int, grid: Grid) -> int:
     return min(batch.n_clusters, 1 << (room.bit_length() - 1))
 
 
+@eqx.filter_jit
 def moments(posterior: ShiftPosterior) -> tuple[Float[Array, "*cluster"], Float[Array, "*cluster"]]:
     """Mean and standard deviation of the shift [cm]."""
     mass = jnp.exp(posterior.log_density) * _widths(posterior.shift_cm)
@@ -275,7 +281,8 @@ def moments(posterior: ShiftPosterior) -> tuple[Float[Array, "*cluster"], Float[
     return mean, jnp.sqrt((mass * (posterior.shift_cm - mean[..., None]) ** 2).sum(axis=-1))
 
 
-def densest_set(posterior: ShiftPosterior, level: float, *, n_intervals: int = 4) -> DensestSet:
+@eqx.filter_jit
+def densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, *, n_intervals: int = 4) -> DensestSet:
     """The smallest set of shifts with a probability, which may be several intervals.
 
     Args:
@@ -283,7 +290,9 @@ def densest_set(posterior: ShiftPosterior, level: float, *, n_intervals: int = 4
         level: probability, for example 0.68.
         n_intervals: room for intervals; where there are more, the last of them are left out.
     """
-    return _over_clusters(lambda one: _densest_set(one, level, n_intervals), posterior)
+    if posterior.log_evidence.ndim == 0:
+        return _densest_set(posterior, level, n_intervals)
+    return jax.vmap(lambda one: _densest_set(one, level, n_intervals))(posterior)
 
 
 @eqx.filter_jit
@@ -331,6 +340,7 @@ def find_modes(
     return jax.lax.map(one, rows, batch_size=min(batch.n_clusters, _MODES_CHUNK))
 
 
+@eqx.filter_jit
 def sample(key: Array, posterior: ShiftPosterior, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
     """Independent shifts from the posterior of one cluster [cm].
 
@@ -391,11 +401,6 @@ def _widths(shift_cm: Float[Array, "*cluster node"]) -> Float[Array, "*cluster n
     return (jnp.concatenate([edge, step], axis=-1) + jnp.concatenate([step, edge], axis=-1)) / 2
 
 
-def _over_clusters(function: Callable, posterior: ShiftPosterior) -> DensestSet:
-    """Apply a function of one posterior to one or to all of a batch."""
-    return function(posterior) if posterior.log_evidence.ndim == 0 else jax.vmap(function)(posterior)
-
-
 class _Pieces(NamedTuple):
     """A posterior on pieces of its steps: their edges, their log-density and their masses, which add up to one."""
 
@@ -414,7 +419,7 @@ def _subdivided(posterior: ShiftPosterior) -> _Pieces:
     return _Pieces(edge, log_density, mass / mass.sum())
 
 
-def _densest_set(posterior: ShiftPosterior, level: float, n_intervals: int) -> DensestSet:
+def _densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, n_intervals: int) -> DensestSet:
     """`densest_set` of one cluster."""
     edge, log_density, mass = _subdivided(posterior)
     order = jnp.argsort(-log_density)

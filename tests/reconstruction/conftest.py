@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+import scipy.special
+import scipy.stats
 from jaxtyping import Array, Float
 
+from bayescal.light.detector import DriftVolumes
 from bayescal.readers.flashes import Clusters, clusters_from_points
-from bayescal.reconstruction.clusters import ClusterBatch, DriftVolumes
+from bayescal.reconstruction.clusters import ClusterBatch
+from bayescal.reconstruction.t0 import Light
 
 
 class ToyLight(eqx.Module):
@@ -35,6 +39,12 @@ class ToyLight(eqx.Module):
         inside = (jnp.abs(position_cm) <= self.half_cm + 1e-6).all(axis=-1)
         return self.gain * (jnp.where(inside, photons, 0.0) @ visibility)
 
+    def by_numpy(self, position_cm: np.ndarray, photons: np.ndarray) -> np.ndarray:
+        """The same for positions inside the box, shape (..., point, 3)."""
+        square = ((position_cm[..., None, :] - self.sensor_cm) ** 2).sum(axis=-1)
+        visibility = np.exp(-np.sqrt(square) / 80.0) * 5.0 / (square + 25.0)
+        return np.asarray(self.gain) * (photons[..., None] * visibility).sum(axis=-2)
+
 
 class Counts(eqx.Module):
     """Negative binomial counts with a relative error of the mean."""
@@ -48,14 +58,13 @@ class Counts(eqx.Module):
 class Toy(eqx.Module):
     """The detector, its readout, and tracks in it."""
 
-    light: ToyLight
-    readout: Counts
+    light: Light
     volumes: DriftVolumes
 
     def tracks(self, seed: int, n_tracks: int, *, photons_per_cm: float = 1000.0, length_cm: float = 20.0) -> Clusters:
         """Straight tracks inside the box, moved along x so that they start at its lower face."""
         rng = np.random.default_rng(seed)
-        half = self.light.half_cm
+        half = self.light.expected.half_cm
         direction = rng.normal(size=(n_tracks, 3))
         direction *= length_cm / np.linalg.norm(direction, axis=1, keepdims=True)
         direction[:, 0] *= 0.5
@@ -78,7 +87,8 @@ def toy() -> Toy:
     y, z = np.meshgrid(np.linspace(-45, 45, 6), [-31.0, 31.0])
     place = np.stack([np.full(12, 5.0), y.ravel(), z.ravel()], axis=1)
     half = np.array([15.0, 60.0, 30.0])
-    return Toy(ToyLight(place, np.ones(12), half), Counts(0.1), DriftVolumes(-half[None], half[None], np.ones(1)))
+    light = Light(ToyLight(place, np.ones(12), half), Counts(0.1))
+    return Toy(light, DriftVolumes(-half[None], half[None], np.ones(1)))
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +97,40 @@ def flash() -> Callable[..., np.ndarray]:
 
     def draw(toy: Toy, batch: ClusterBatch, shift_cm: np.ndarray, seed: int, error: float = 0.1) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        moved = batch.position_cm + np.asarray(shift_cm)[:, None, None] * np.eye(3)[0]
-        mean = np.asarray(jax.vmap(toy.light)(jnp.asarray(moved), jnp.asarray(batch.photons)))
+        mean = toy.light.expected.by_numpy(moved(batch.position_cm, np.asarray(shift_cm)[:, None]), batch.photons)
         gain = rng.gamma(error**-2, error**2, mean.shape) if error > 0 else 1.0
         return rng.poisson(mean * gain).astype(float)
 
     return draw
+
+
+class Dense(NamedTuple):
+    """Posterior of one shift on a fine even grid."""
+
+    shift_cm: np.ndarray
+    density: np.ndarray
+    log_evidence: float
+
+
+@pytest.fixture(scope="session")
+def dense() -> Callable[..., Dense]:
+    """Posterior of a cluster's shift by SciPy on 3,000 nodes, whatever its shape; NaN counts are left out."""
+
+    def posterior(toy: Toy, batch: ClusterBatch, row: int, counts: np.ndarray, time: tuple | None = None) -> Dense:
+        edges = np.linspace(batch.lowest_cm[row], batch.highest_cm[row], 3001)
+        shift = (edges[1:] + edges[:-1]) / 2
+        mean = toy.light.expected.by_numpy(moved(batch.position_cm[row], shift[:, None]), batch.photons[row])
+        size = toy.light.readout.error**-2
+        present = np.isfinite(counts)
+        value = scipy.stats.nbinom.logpmf(counts, size, size / (size + mean))[:, present].sum(axis=1)
+        if time is not None:
+            value = value + scipy.stats.norm.logpdf(shift, *time)
+        log_mean = scipy.special.logsumexp(value) - np.log(shift.size)
+        return Dense(shift, np.exp(value - log_mean) / (edges[-1] - edges[0]), log_mean)
+
+    return posterior
+
+
+def moved(position_cm: np.ndarray, shift_cm: np.ndarray) -> np.ndarray:
+    """Points, shape (..., point, 3), shifted along x; shifts of shape (..., 1)."""
+    return position_cm + shift_cm[..., None] * np.eye(3)[0]

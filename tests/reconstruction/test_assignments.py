@@ -12,7 +12,9 @@ from bayescal.reconstruction.assignments import Sampling, assignment_posterior, 
 def enumerate_matchings(log_weight: np.ndarray, log_unmatched: np.ndarray) -> tuple[np.ndarray, float, tuple[int, ...]]:
     """Marginals, logarithm of the sum and the best matching by going through all of them."""
     n, m = log_weight.shape
-    choices = [c for c in itertools.product(range(-1, m), repeat=n) if len(set(f := [j for j in c if j >= 0])) == len(f)]
+    choices = [
+        c for c in itertools.product(range(-1, m), repeat=n) if len(set(f := [j for j in c if j >= 0])) == len(f)
+    ]
     totals = np.array(
         [sum(log_unmatched[i] if j < 0 else log_weight[i, j] for i, j in enumerate(choice)) for choice in choices]
     )
@@ -96,7 +98,8 @@ def test_sixteen_look_alikes() -> None:
     found = assignment_posterior(np.zeros((12, 12)), np.full(12, -20.0))
     np.testing.assert_allclose(found.probability, 1 / 12, rtol=1e-6)
     count = sum(
-        np.prod(np.arange(12 - k + 1, 13, dtype=float)) ** 2 / np.prod(np.arange(1, k + 1, dtype=float))
+        np.prod(np.arange(12 - k + 1, 13, dtype=float)) ** 2
+        / np.prod(np.arange(1, k + 1, dtype=float))
         * np.exp(-20.0 * (12 - k))
         for k in range(13)
     )
