@@ -14,7 +14,7 @@ from bayescal.light.detector import DriftVolumes
 from bayescal.readers.flashes import Clusters
 
 _LEAST_POINTS = 16  # smallest padded number of points
-_MOST_DOUBLED = 256  # above, the padded number of clusters is a multiple of it
+_LARGEST_CHUNK = 256  # above, the padded number of clusters is a multiple of it
 _INSET_CM = 1e-4  # from the faces, where visibilities end
 _LEAST_RANGE_CM = 1e-3  # of shifts: a cluster as long as its volume keeps one place
 
@@ -120,16 +120,18 @@ def _batch(clusters: Clusters, limits: _Limits, rows: NDArray) -> ClusterBatch:
     )
 
 
+def padded_size(n: int) -> int:
+    """Smallest of 1, 2, 3, 4, 6, 8, 12, 16, ... that holds n rows, so that few shapes are compiled."""
+    doubled = 1 << max(n - 1, 0).bit_length()
+    between = 3 * doubled // 4
+    return between if doubled > 2 and n <= between else doubled
+
+
 def _padded_points(n: int) -> int:
     """Number of points in a batch whose largest cluster has n."""
-    return max(_LEAST_POINTS, _power_of_two(n))
+    return max(_LEAST_POINTS, padded_size(n))
 
 
 def _padded_clusters(n: int) -> int:
     """Number of clusters in a batch that holds n."""
-    return _power_of_two(n) if n <= _MOST_DOUBLED else -(-n // _MOST_DOUBLED) * _MOST_DOUBLED
-
-
-def _power_of_two(n: int) -> int:
-    """Smallest power of two that holds n."""
-    return 1 << max(n - 1, 0).bit_length()
+    return padded_size(n) if n <= _LARGEST_CHUNK else -(-n // _LARGEST_CHUNK) * _LARGEST_CHUNK

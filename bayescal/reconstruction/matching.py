@@ -23,7 +23,7 @@ from scipy.special import digamma, gammaln
 
 from bayescal.likelihoods.negative_binomial import log_probability
 from bayescal.reconstruction.assignments import NEGLIGIBLE, AssignmentPosterior, Sampling, assignment_posterior
-from bayescal.reconstruction.clusters import ClusterBatch
+from bayescal.reconstruction.clusters import ClusterBatch, padded_size
 from bayescal.reconstruction.t0 import Constraint, Grid, Light, Scan, ShiftPosterior, chunk_size, refine, scan
 
 _BOUND = 0.5  # of the chi-square: counts of large variance have longer tails than the normal distribution
@@ -194,7 +194,7 @@ def _log_unmatched(
 
 
 class _Pairs(NamedTuple):
-    """Pairs padded to a power of two by repeating the first, and how many are real."""
+    """Pairs padded by repeating the first, and how many are real."""
 
     cluster: NDArray
     flash: NDArray
@@ -205,7 +205,7 @@ class _Pairs(NamedTuple):
 def _of_pairs(pairs: NDArray, constraint: Constraint | None) -> _Pairs:
     """The pairs in the shape that a compiled program takes."""
     n_pairs = len(pairs)
-    padded = np.resize(pairs, (1 << max(n_pairs - 1, 0).bit_length(), 2)) if n_pairs else np.zeros((1, 2), int)
+    padded = np.resize(pairs, (padded_size(n_pairs), 2)) if n_pairs else np.zeros((1, 2), int)
     cluster, flash = padded.T
     if constraint is None:
         return _Pairs(cluster, flash, Constraint(np.zeros(len(padded)), np.full(len(padded), np.inf)), n_pairs)
@@ -244,6 +244,6 @@ def _in_time(batch: ClusterBatch, constraint: Constraint) -> NDArray:
 
 
 def _padded_flashes(counts: NDArray) -> NDArray:
-    """Flashes padded to a power of two; those that pad have no sensors."""
-    size = 1 << max(len(counts) - 1, 0).bit_length()
-    return np.concatenate([counts, np.full((size - len(counts), counts.shape[1]), np.nan)])
+    """Flashes padded in number; those that pad have no sensors."""
+    padding = np.full((padded_size(len(counts)) - len(counts), counts.shape[1]), np.nan)
+    return np.concatenate([counts, padding])

@@ -40,7 +40,6 @@ _LEAST_NODES = 8  # coarse nodes are a multiple of it, so that few shapes are co
 _SUBDIVISION = 8  # of a step, by interpolation, where sets and quantiles are computed
 _NEWTON_STEPS = 4
 _N_MODES = 4
-_MODES_CHUNK = 64  # clusters whose modes are refined together
 _LEAST_INFORMATION = 1e-12  # [1/cm^2]
 _CHUNK_ELEMENTS = 1 << 22
 _LARGEST_CHUNK = 256
@@ -267,10 +266,10 @@ def log_likelihood(
 
 
 def chunk_size(batch: ClusterBatch, n_sensors: int, grid: Grid) -> int:
-    """Number of clusters that are worked on together, a power of two, so that memory stays bounded."""
+    """Number of clusters that are worked on together, a divisor of all, so that memory stays bounded."""
     per_cluster = max(grid.n_coarse, grid.n_fine) * batch.photons.shape[-1] * n_sensors
-    room = max(1, min(_LARGEST_CHUNK, _CHUNK_ELEMENTS // per_cluster))
-    return min(batch.n_clusters, 1 << (room.bit_length() - 1))
+    room = max(1, min(batch.n_clusters, _LARGEST_CHUNK, _CHUNK_ELEMENTS // per_cluster))
+    return next(size for size in range(room, 0, -1) if batch.n_clusters % size == 0)
 
 
 @eqx.filter_jit
@@ -337,7 +336,7 @@ def find_modes(
         return Modes(*(jnp.where(peaks.mass > 0, each, jnp.nan) for each in (found, log_density, peaks.mass)))
 
     rows = jax.tree.map(jnp.asarray, (posterior, batch, counts, constraint))
-    return jax.lax.map(one, rows, batch_size=min(batch.n_clusters, _MODES_CHUNK))
+    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], Grid(_N_MODES, _N_MODES)))
 
 
 @eqx.filter_jit

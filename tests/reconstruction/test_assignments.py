@@ -124,3 +124,33 @@ def test_sampled_marginals_agree_with_the_exact_ones() -> None:
     assert (found.error > 0).all()
     assert np.isnan(found.log_evidence)
     assert found.best.tolist() == exact.best.tolist()
+
+
+def test_a_pair_of_probability_p_is_right_a_fraction_p() -> None:
+    """Events drawn from the model: three clusters of known places, flashes seen with unit errors, half of them too near
+    to tell; a fifth of the flashes missed and 1.5 background flashes an event."""
+    rng = np.random.default_rng(21)
+    missed, rate, width = 0.2, 1.5, 20.0
+    stated, right, free, without = [], [], [], []
+    for _ in range(600):
+        place = rng.uniform(-4, 4, 3)
+        seen = np.flatnonzero(rng.random(3) > missed)
+        flashes = np.concatenate([rng.normal(place[seen]), rng.uniform(-width / 2, width / 2, rng.poisson(rate))])
+        if not flashes.size:
+            continue
+        owner = np.concatenate([seen, np.full(flashes.size - seen.size, -1)])
+        log_density = -0.5 * (flashes - place[:, None]) ** 2 - 0.5 * np.log(2 * np.pi)
+        found = assignment_posterior(
+            log_density + np.log(1 - missed) - np.log(rate / width), np.full(3, np.log(missed))
+        )
+        stated.append(found.probability.ravel())
+        right.append((owner == np.arange(3)[:, None]).ravel())
+        free.append(found.unmatched_cluster)
+        without.append(~np.isin(np.arange(3), seen))
+    for probability, happened in ((stated, right), (free, without)):
+        p, truth = np.concatenate(probability), np.concatenate(happened)
+        slot = np.digitize(p, np.linspace(0, 1, 11)[1:-1])
+        count, expected, variance = (np.bincount(slot, values, 10) for values in (truth, p, p * (1 - p)))
+        chi_square = ((count - expected) ** 2 / variance).sum()
+        # pairs of one event are not independent: somewhat less or more than ten degrees of freedom
+        assert 1.0 < chi_square < 32.0

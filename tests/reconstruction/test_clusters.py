@@ -5,7 +5,7 @@ import pytest
 
 from bayescal.light.detector import DriftVolumes
 from bayescal.readers.flashes import Clusters, clusters_from_points
-from bayescal.reconstruction.clusters import batch_clusters, bucket_clusters, merge_points
+from bayescal.reconstruction.clusters import batch_clusters, bucket_clusters, merge_points, padded_size
 
 VOLUMES = DriftVolumes(np.array([[0.0, -5, -5], [-10, -5, -5]]), np.array([[10.0, 5, 5], [0, 5, 5]]), np.array([1, -1]))
 
@@ -40,27 +40,31 @@ def test_a_cluster_longer_than_its_volume_is_centred() -> None:
 
 
 def test_padding_emits_nothing_and_repeats_the_first() -> None:
-    batch = batch_clusters(made([line(1, 2, 17), line(3, 4, 2), line(5, 6, 1)], [0, 0, 0]), VOLUMES)
-    assert batch.row.tolist() == [0, 1, 2, -1]
-    assert batch.photons.shape == (4, 32)
-    assert batch.photons[1].tolist() == [18.0, 19.0] + [0.0] * 30
-    np.testing.assert_array_equal(batch.position_cm[1, 2:], np.tile([3.0, 0, 0], (30, 1)))
-    np.testing.assert_array_equal(batch.position_cm[3], batch.position_cm[0])
+    batch = batch_clusters(made([line(1, 2, 17), line(3, 4, 2)] + [line(5, 6, 1)] * 3, [0] * 5), VOLUMES)
+    assert batch.row.tolist() == [0, 1, 2, 3, 4, -1]
+    assert batch.photons.shape == (6, 24)
+    assert batch.photons[1].tolist() == [18.0, 19.0] + [0.0] * 22
+    np.testing.assert_array_equal(batch.position_cm[1, 2:], np.tile([3.0, 0, 0], (22, 1)))
+    np.testing.assert_array_equal(batch.position_cm[5], batch.position_cm[0])
 
 
 def test_buckets_hold_every_cluster_once() -> None:
     sizes = [3, 20, 16, 40, 17]
     batches = bucket_clusters(made([line(1, 2, n) for n in sizes], [0] * 5), VOLUMES)
-    assert [batch.photons.shape for batch in batches] == [(2, 16), (2, 32), (1, 64)]
+    assert [batch.photons.shape for batch in batches] == [(2, 16), (2, 24), (1, 48)]
     assert [batch.row.tolist() for batch in batches] == [[0, 2], [1, 4], [3]]
     for batch in batches:
         for row, photons in zip(batch.row, batch.photons, strict=True):
             assert (photons > 0).sum() == sizes[row]
 
 
+def test_padded_sizes() -> None:
+    assert [padded_size(n) for n in range(1, 14)] == [1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 12, 12, 16]
+
+
 def test_number_of_clusters_in_a_batch_has_few_values() -> None:
     shapes = {n: batch_clusters(made([line(1, 2, 1)] * n, [0] * n), VOLUMES).n_clusters for n in (5, 200, 257, 700)}
-    assert shapes == {5: 8, 200: 256, 257: 512, 700: 768}
+    assert shapes == {5: 6, 200: 256, 257: 512, 700: 768}
 
 
 def test_merging_keeps_light_its_centre_and_the_limits() -> None:
@@ -76,4 +80,4 @@ def test_merging_keeps_light_its_centre_and_the_limits() -> None:
     np.testing.assert_array_equal(fewer.lowest_cm, whole.lowest_cm)
     np.testing.assert_array_equal(fewer.highest_cm, whole.highest_cm)
     assert fewer.photons.shape == (2, 16)
-    assert whole.photons.shape == (2, 32)
+    assert whole.photons.shape == (2, 24)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
+from bayescal.reconstruction.matching import Background, Matching, Trigger, match, scan_clusters
+from bayescal.reconstruction.t0 import Constraint, Grid, Light
+
+GRID = Grid(8, 64)
+TRIGGER = Trigger(20, 1e-3)
+BACKGROUND = Background(0.5, 20.0, 1e5, np.full(12, 0.5))
+ORDER = np.array([3, 0, 5, 2, 4])  # flash i comes from cluster ORDER[i]; the sixth flash comes from none
+
+
+class Event(NamedTuple):
+    """Six clusters, of which number 1 has no flash, six flashes, and their matching."""
+
+    batch: ClusterBatch
+    shift_cm: np.ndarray
+    counts: np.ndarray
+    matching: Matching
+
+
+@pytest.fixture(scope="module")
+def event(toy, flash) -> Event:
+    """The sixth flash has a pattern that no track makes; the third lacks two sensors."""
+    batch = batch_clusters(toy.tracks(11, 6), toy.volumes)
+    shift = np.random.default_rng(12).uniform(batch.lowest_cm, batch.highest_cm)
+    counts = flash(toy, batch, shift, 13)[ORDER]
+    counts = np.concatenate([counts, np.array([[300.0, 0, 0] * 4])])
+    counts[2, 4:6] = np.nan
+    return Event(batch, shift, counts, match(batch, counts, toy.light, (BACKGROUND, TRIGGER), GRID))
+
+
+@pytest.fixture(scope="module")
+def all_evidences(event, toy, dense) -> np.ndarray:
+    """Log-evidence of all pairs on dense grids."""
+    return np.array([[dense(toy, event.batch, i, counts).log_evidence for counts in event.counts] for i in range(6)])
+
+
+def test_background_is_normalised() -> None:
+    """Over all counts of two sensors with totals within the limits, and over those of one that is there."""
+    background = Background(2.5, 3.0, 30.0, np.array([0.5, 1.5]))
+    pairs = np.array([c for c in product(range(31), repeat=2) if 3 <= sum(c) <= 30], float)
+    assert np.exp(background.log_density(pairs)).sum() == pytest.approx(2.5, rel=1e-12)
+    single = np.stack([np.arange(3.0, 31.0), np.full(28, np.nan)], axis=1)
+    assert np.exp(background.log_density(single)).sum() == pytest.approx(2.5, rel=1e-12)
+
+
+def test_pattern_of_the_background_by_hand() -> None:
+    """With a concentration of one, the ten patterns of two photo-electrons on four sensors are equally likely."""
+    background = Background(1.0, 1.0, 2.0, np.ones(4))
+    total = np.log(0.5 / 1.5)  # of 1 and 1/2 the second
+    np.testing.assert_allclose(background.log_density(np.array([[2.0, 0, 0, 0], [1, 1, 0, 0]])), total - np.log(10))
+
+
+def test_weights_are_evidences_against_the_background(event, all_evidences) -> None:
+    expected = all_evidences + np.log(1 - 1e-3) - BACKGROUND.log_density(event.counts)
+    kept = np.isfinite(event.matching.log_weight)
+    np.testing.assert_allclose(event.matching.log_weight[kept], expected[kept], atol=0.01)
+    assert kept[ORDER, np.arange(5)].all()
+    assert event.matching.pairs.tolist() == np.argwhere(kept).tolist()
+    assert event.matching.shifts.log_evidence.shape == (kept.sum(),)
+
+
+def test_pairs_left_out_are_hopeless(event, all_evidences) -> None:
+    weight = all_evidences - BACKGROUND.log_density(event.counts)
+    left_out = ~np.isfinite(event.matching.log_weight)
+    assert left_out.any()
+    assert (weight - event.matching.log_unmatched[:, None] < -25)[left_out].all()
+
+
+def test_clusters_are_matched_with_their_flashes(event) -> None:
+    found = event.matching.assignments
+    truth = np.full(6, -1)
+    truth[ORDER] = np.arange(5)
+    assert found.best.tolist() == truth.tolist()
+    assert (found.probability[ORDER, np.arange(5)] > 0.9).all()
+    assert found.unmatched_flash[5] > 0.9
+    assert found.unmatched_cluster[1] > 0.9
+
+
+def test_a_cluster_below_the_threshold_has_no_flash(event, toy) -> None:
+    """u against the mean over shifts of the probability that the total stays below, by SciPy."""
+    for row in range(6):
+        position = (
+            event.batch.position_cm[row]
+            + np.linspace(event.batch.lowest_cm[row], event.batch.highest_cm[row], GRID.n_coarse)[:, None, None]
+            * np.eye(3)[0]
+        )
+        mean = toy.light.expected.by_numpy(position, event.batch.photons[row])
+        total, variance = mean.sum(axis=1), (mean + 0.01 * mean**2).sum(axis=1)
+        size = total**2 / (variance - total)
+        below = scipy.stats.nbinom.cdf(TRIGGER.threshold_pe - 1, size, size / (size + total)).mean()
+        assert event.matching.log_unmatched[row] == pytest.approx(np.log(1e-3 + (1 - 1e-3) * below), abs=1e-6)
+
+
+def test_times_decide_between_look_alikes(event, toy, dense) -> None:
+    """Every time asks for a shift to 3 mm: pairs out of the range go, the others have the density of the time in it."""
+    mean = np.full((event.batch.n_clusters, 6), 100.0)
+    mean[:6, :5] = event.shift_cm[ORDER]
+    mean[ORDER[0], 0] += 0.2
+    constraint = Constraint(mean, np.full(mean.shape, 0.3))
+    found = match(event.batch, event.counts, toy.light, (BACKGROUND, TRIGGER), GRID, constraint)
+    assert found.assignments.unmatched_flash[5] == 1.0
+    expected = dense(toy, event.batch, ORDER[0], event.counts[0], (mean[ORDER[0], 0], 0.3)).log_evidence
+    expected += np.log(1 - 1e-3) - BACKGROUND.log_density(event.counts)[0]
+    assert found.log_weight[ORDER[0], 0] == pytest.approx(expected, abs=0.01)
+    assert (found.assignments.probability[ORDER, np.arange(5)] > 0.99).all()
+
+
+def test_pairs_grow_with_the_number_of_clusters(toy, flash) -> None:
+    """Of 100 clusters and flashes at most five times as many pairs pass the bound as of 20, with twice the sensors."""
+    expected = toy.light.expected
+    place = np.concatenate([expected.sensor_cm, expected.sensor_cm * [-1, 1, 1]])
+    light = Light(type(expected)(place, np.full(24, 40.0), expected.half_cm), toy.light.readout)
+    bright = type(toy)(light, toy.volumes)
+    kept = {}
+    for n in (20, 100):
+        batch = batch_clusters(toy.tracks(n, n), toy.volumes)
+        shift = np.random.default_rng(n).uniform(batch.lowest_cm, batch.highest_cm)
+        counts = flash(bright, batch, shift, n)
+        _, log_bound, log_unmatched = scan_clusters(batch, counts, light, TRIGGER, GRID)
+        log_background = Background(1.0, 20.0, 1e6, np.full(24, 0.5)).log_density(counts)
+        hopeful = np.asarray(log_bound > log_background + np.asarray(log_unmatched)[:, None] - 25)[:n, :n]
+        assert hopeful.diagonal().all()
+        kept[n] = int(hopeful.sum())
+    assert kept[20] < 100
+    assert kept[100] <= 5 * kept[20], kept
