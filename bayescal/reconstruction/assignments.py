@@ -24,7 +24,7 @@ from scipy.sparse.csgraph import connected_components
 NEGLIGIBLE = 25.0
 """A pair whose log-weight is this far below that of both its partners unmatched has at most the probability e^-25."""
 
-_PASSES = 10  # proposals between kept states, in units of the number of moves
+_PASSES = 4  # proposals between kept states, in units of the number of moves
 
 
 class Sampling(eqx.Module):

@@ -116,7 +116,7 @@ def test_sampled_marginals_agree_with_the_exact_ones() -> None:
     rng = np.random.default_rng(7)
     log_weight, log_unmatched = rng.normal(0, 1.5, (7, 6)), rng.normal(-1, 0.5, 7)
     exact = assignment_posterior(log_weight, log_unmatched)
-    found = assignment_posterior(log_weight, log_unmatched, Sampling(exact_up_to=3, n_draws=400))
+    found = assignment_posterior(log_weight, log_unmatched, Sampling(exact_up_to=3, n_draws=200))
     pull = (found.probability - exact.probability) / np.maximum(found.error, 1e-3)
     assert np.abs(pull).max() < 8.5  # p = 6e-5 each, 42 pairs
     assert np.sqrt((pull**2).mean()) < 2.0
