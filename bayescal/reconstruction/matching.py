@@ -118,10 +118,10 @@ def match(  # noqa: PLR0913 both sides, the light, the alternatives and two opti
     scans, log_bound, log_unmatched = scan_clusters(batch, _padded_flashes(counts), light, trigger, grid)
     unmatched = np.asarray(log_unmatched)[:n_clusters]
     log_background = background.log_density(counts)
-    hopeful = np.asarray(log_bound)[:n_clusters, :n_flashes] > log_background + unmatched[:, None] - NEGLIGIBLE
+    bound = np.asarray(log_bound)[:n_clusters, :n_flashes]
     if constraint is not None:
-        hopeful &= _in_time(batch, constraint)[:n_clusters]
-    pairs = np.argwhere(hopeful)
+        bound = bound + _time_bound(batch, constraint)[:n_clusters]
+    pairs = np.argwhere(bound > log_background + unmatched[:, None] - NEGLIGIBLE)
     log_weight = np.full((n_clusters, n_flashes), -np.inf)
     shifts = _pair_posteriors(batch, scans, counts, light, grid, _of_pairs(pairs, constraint))
     log_recorded = np.log1p(-trigger.missed)
@@ -236,11 +236,12 @@ def _refined(
     return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], grid))
 
 
-def _in_time(batch: ClusterBatch, constraint: Constraint) -> NDArray:
-    """Whether the shift that a flash's time asks for may lie in the cluster's range."""
+def _time_bound(batch: ClusterBatch, constraint: Constraint) -> NDArray:
+    """Highest log-density of a flash's time on the cluster's range; -inf where it asks for a shift far outside."""
     mean, width = np.asarray(constraint.mean_cm), np.asarray(constraint.width_cm)
     lowest, highest = (np.asarray(limit)[:, None] for limit in (batch.lowest_cm, batch.highest_cm))
-    return (mean > lowest - _SIGMAS * width) & (mean < highest + _SIGMAS * width)
+    inside = (mean > lowest - _SIGMAS * width) & (mean < highest + _SIGMAS * width)
+    return np.where(inside, -np.log(np.sqrt(2 * np.pi) * width), -np.inf)
 
 
 def _padded_flashes(counts: NDArray) -> NDArray:
