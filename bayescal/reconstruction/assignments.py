@@ -190,7 +190,8 @@ def _sampled(gain: NDArray, settings: Sampling) -> _Sum:
     error = by_chain.std(axis=0, ddof=1) / np.sqrt(settings.n_chains)
     traces = paired[:, :, cluster, flash].astype(float)
     varying = traces.std(axis=(0, 1)) > 0
-    rhat = split_gelman_rubin(traces[:, :, varying]).max() if varying.any() else 1.0
+    with np.errstate(divide="ignore"):  # chains that each stay at another place: infinite
+        rhat = split_gelman_rubin(traces[:, :, varying]).max() if varying.any() else 1.0
     return _Sum(by_chain.mean(axis=0), error, np.nan, float(rhat))
 
 

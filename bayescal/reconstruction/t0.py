@@ -302,7 +302,7 @@ def find_modes(
     light: Light,
     constraint: Constraint,
 ) -> Modes:
-    """The highest maxima of each posterior, refined by Newton steps with the Fisher information.
+    """The highest maxima of each posterior, refined by Newton steps.
 
     Args:
         posterior: of the batch, by `shift_posteriors`.
@@ -317,22 +317,23 @@ def find_modes(
         peaks = _peaks(posterior)
         shifted = _shifted(batch, light)
 
-        def value(x: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, " sensor"]]:
-            mean = shifted(x)
-            return log_likelihood(mean[None], counts, light)[0] + constraint.log_density(x), mean
+        def value(x: Float[Array, ""]) -> Float[Array, ""]:
+            return log_likelihood(shifted(x)[None], counts, light)[0] + constraint.log_density(x)
+
+        def slope(x: Float[Array, ""]) -> Float[Array, ""]:
+            return jax.jvp(value, (x,), (jnp.ones_like(x),))[1]
 
         def newton(x: Float[Array, ""], low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, ""]:
             def step(_: int, x: Float[Array, ""]) -> Float[Array, ""]:
-                (_, mean), (score, slope) = jax.jvp(value, (x,), (jnp.ones_like(x),))
-                each = slope**2 / light.readout(mean).variance
-                information = jnp.where(jnp.isfinite(counts), each, 0.0).sum() + constraint.width_cm**-2
-                return jnp.clip(x + score / jnp.maximum(information, _LEAST_INFORMATION), low, high)
+                score, curvature = jax.jvp(slope, (x,), (jnp.ones_like(x),))
+                # where the curve is not concave, to the neighbouring node uphill
+                return jnp.clip(x + score / jnp.maximum(-curvature, _LEAST_INFORMATION), low, high)
 
             return jax.lax.fori_loop(0, _NEWTON_STEPS, step, x)
 
         found = jax.vmap(newton)(peaks.start_cm, peaks.lower_cm, peaks.upper_cm)
         log_total = posterior.log_evidence + jnp.log(batch.highest_cm - batch.lowest_cm)
-        log_density = jax.vmap(lambda x: value(x)[0])(found) - log_total
+        log_density = jax.vmap(value)(found) - log_total
         return Modes(*(jnp.where(peaks.mass > 0, each, jnp.nan) for each in (found, log_density, peaks.mass)))
 
     rows = jax.tree.map(jnp.asarray, (posterior, batch, counts, constraint))
