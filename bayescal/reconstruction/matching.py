@@ -166,17 +166,18 @@ def _log_bound(
 ) -> Float[Array, " flash"]:
     """A bound of the log-likelihood of each flash anywhere on a cluster's range.
 
-    Normal counts around the expected light extrapolated along its slope, from each node by the best step of at most
-    half a coarse one; of the chi-square only a part is counted.
+    Counts around the expected light extrapolated along its slope, from each node by the best step of at most half a
+    coarse one. The largest probability of a count of variance V is below 1/sqrt(max(4 V, 1)); away from it, a part of
+    the chi-square is counted, with a variance of one added for counts where next to nothing is expected.
     """
-    mean, slope = found.mean_pe, found.slope_pe_per_cm
-    square = seen**2 @ (1 / variance).T - 2 * seen @ (mean / variance).T + present @ (mean**2 / variance).T
-    score = seen @ (slope / variance).T - present @ (mean * slope / variance).T
-    information = jnp.maximum(present @ (slope**2 / variance).T, 1e-12)
+    mean, slope, wide = found.mean_pe, found.slope_pe_per_cm, variance + 1.0
+    square = seen**2 @ (1 / wide).T - 2 * seen @ (mean / wide).T + present @ (mean**2 / wide).T
+    score = seen @ (slope / wide).T - present @ (mean * slope / wide).T
+    information = jnp.maximum(present @ (slope**2 / wide).T, 1e-12)
     half = (found.shift_cm[1] - found.shift_cm[0]) / 2
     step = jnp.clip(score / information, -half, half)
     least = jnp.maximum(square - 2 * score * step + information * step**2, 0.0)
-    log_width = present @ jnp.log(2 * jnp.pi * variance).T
+    log_width = present @ jnp.log(jnp.maximum(4 * variance, 1.0)).T
     return jnp.max(-0.5 * (_BOUND * least + log_width), axis=1)
 
 
