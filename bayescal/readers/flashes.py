@@ -135,9 +135,10 @@ def clusters_from_points(
     place[order] = np.arange(order.size)
     owner = place[np.asarray(point_cluster, np.int64)]
     points = np.argsort(owner, kind="stable")
-    times = (np.asarray(column, np.float64)[order] for column in times_us)
+    event_id, cluster_id, volume = (column[order] for column in names)
+    assumed, known = (np.asarray(column, np.float64)[order] for column in times_us)
     position, light = np.asarray(position_cm, np.float64)[points], np.asarray(photons, np.float64)[points]
-    return Clusters(*(column[order] for column in names), *times, owner[points], position, light)
+    return Clusters(event_id, cluster_id, volume, assumed, known, owner[points], position, light)
 
 
 def flashes_from_rows(
@@ -175,7 +176,8 @@ def read_flashes(path: Path | str) -> LightEvents:
         links = read_table(file, "links", _LINK) if "links" in file else None
     clusters = _clusters(path, tables["clusters"], tables["points"])
     _check_light(path, tables["flashes"], pe, saturated)
-    flashes = flashes_from_rows(*(tables["flashes"][name] for name in _FLASH), pe, saturated)
+    event_id, flash_id, time_us = (tables["flashes"][name] for name in _FLASH)
+    flashes = flashes_from_rows(event_id, flash_id, time_us, pe, saturated)
     return LightEvents(clusters, flashes, _links(path, clusters, flashes, links))
 
 

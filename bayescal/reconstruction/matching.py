@@ -218,8 +218,8 @@ def _pair_posteriors(
     batch: ClusterBatch, scans: Scan, counts: NDArray, light: Light, grid: Grid, pairs: _Pairs
 ) -> ShiftPosterior:
     """Posterior of the shift for each pair."""
-    rows = jax.tree.map(lambda values: jnp.asarray(values)[pairs.cluster], (scans, batch))
-    found = _refined(*rows, jnp.asarray(counts)[pairs.flash], light, grid, pairs.constraint)
+    scans, batch = jax.tree.map(lambda values: jnp.asarray(values)[pairs.cluster], (scans, batch))
+    found = _refined(scans, batch, jnp.asarray(counts)[pairs.flash], light, grid, pairs.constraint)
     return jax.tree.map(lambda values: values[: pairs.n_real], found)
 
 

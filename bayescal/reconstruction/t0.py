@@ -219,7 +219,7 @@ def shift_posteriors(
 
 def scan(batch: ClusterBatch, light: Light, grid: Grid) -> Scan:
     """Expected light and its slope of one cluster (a batch without its axis) at the coarse nodes."""
-    shift = batch.lowest_cm + (batch.highest_cm - batch.lowest_cm) * jnp.linspace(0.0, 1.0, grid.n_coarse)
+    shift = jnp.linspace(batch.lowest_cm, batch.highest_cm, grid.n_coarse)
     shifted = _shifted(batch, light)
     mean, slope = jax.vmap(lambda x: jax.jvp(shifted, (x,), (jnp.ones_like(x),)))(shift)
     return Scan(shift, mean, slope)
@@ -358,7 +358,8 @@ def _shifted(batch: ClusterBatch, light: Light) -> Callable[[Float[Array, ""]], 
     """Expected light of a cluster as a function of its shift [cm]."""
 
     def mean_pe(shift_cm: Float[Array, ""]) -> Float[Array, " sensor"]:
-        return jnp.maximum(light.expected(batch.position_cm.at[:, 0].add(shift_cm), batch.photons), LEAST_PE)
+        moved = jnp.asarray(batch.position_cm).at[:, 0].add(shift_cm)
+        return jnp.maximum(light.expected(moved, jnp.asarray(batch.photons)), LEAST_PE)
 
     return mean_pe
 
@@ -455,5 +456,5 @@ def _peaks(posterior: ShiftPosterior) -> _Peaks:
     basin = jnp.cumsum(valley)
     mass = jax.ops.segment_sum(jnp.exp(value) * _widths(shift), basin, n_nodes)
     node = jnp.argsort(jnp.where(top, -value, jnp.inf))[:_N_MODES]
-    sides = (shift[jnp.clip(node + step, 0, n_nodes - 1)] for step in (-1, 1))
-    return _Peaks(shift[node], *sides, jnp.where(top[node], mass[basin[node]], 0.0))
+    lower, upper = (shift[jnp.clip(node + step, 0, n_nodes - 1)] for step in (-1, 1))
+    return _Peaks(shift[node], lower, upper, jnp.where(top[node], mass[basin[node]], 0.0))

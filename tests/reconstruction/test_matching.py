@@ -9,7 +9,7 @@ import scipy.stats
 
 from bayescal.light.detector import DriftVolumes
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
-from bayescal.reconstruction.matching import Background, Matching, Trigger, match, scan_clusters
+from bayescal.reconstruction.matching import Background, Matching, Trigger, match
 from bayescal.reconstruction.t0 import Constraint, Grid, Light
 
 GRID = Grid(8, 64)
@@ -115,21 +115,20 @@ def test_times_decide_between_look_alikes(event, toy, dense) -> None:
     assert (found.assignments.probability[ORDER, np.arange(5)] > 0.99).all()
 
 
-def test_pairs_grow_with_the_number_of_clusters(toy, flash) -> None:
-    """In a long detector, of 100 clusters and flashes at most five times as many pairs pass the bound as of 20."""
+def test_few_pairs_need_the_integral(toy, flash) -> None:
+    """In a long detector with 100 clusters and flashes; after it only pairs of overlapping patterns are left."""
     y, z = np.meshgrid(np.linspace(-45, 45, 4), np.linspace(-570, 570, 20))
     place = np.stack([np.full(80, -17.0), y.ravel(), z.ravel()], axis=1)
     half = np.array([15.0, 60.0, 600.0])
     light = Light(type(toy.light.expected)(place, np.full(80, 40.0), half), toy.light.readout)
     long = type(toy)(light, DriftVolumes(-half[None], half[None], np.ones(1)))
     background = Background(1.0, 20.0, 1e6, np.full(80, 0.5))
-    kept = {}
-    for n in (20, 100):
-        batch = batch_clusters(long.tracks(n, n), long.volumes)
-        shift = np.random.default_rng(n).uniform(batch.lowest_cm, batch.highest_cm)
-        counts = flash(long, batch, shift, n)
-        _, log_bound, log_unmatched = scan_clusters(batch, counts, light, TRIGGER, GRID)
-        hopeful = np.asarray(log_bound) > background.log_density(counts) + np.asarray(log_unmatched)[:, None] - 25
-        assert hopeful.diagonal().all()
-        kept[n] = int(hopeful[:n, :n].sum())
-    assert kept[100] <= 5 * kept[20], kept
+    batch = batch_clusters(long.tracks(100, 100), long.volumes)
+    shift = np.random.default_rng(100).uniform(batch.lowest_cm, batch.highest_cm)
+    counts = flash(long, batch, shift, 100)[:100]
+    found = match(batch, counts, light, (background, TRIGGER), GRID)
+    matter = found.log_weight > found.log_unmatched[:, None] - 25
+    assert matter.diagonal().all()
+    assert len(found.pairs) < 0.05 * 100**2
+    assert matter.sum() <= 150, matter.sum()
+    assert (found.assignments.best == np.arange(100)).mean() > 0.95
