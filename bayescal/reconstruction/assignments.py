@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 from numpyro.diagnostics import split_gelman_rubin
 from scipy.optimize import linear_sum_assignment
@@ -91,7 +91,7 @@ def assignment_posterior(
     """
     settings = sampling or Sampling()
     gain = np.asarray(log_weight, float) - np.asarray(log_unmatched, float)[:, None]
-    gain = np.where(gain < -NEGLIGIBLE, -np.inf, gain)
+    gain = np.where((gain < -NEGLIGIBLE) | improbable(gain, gain), -np.inf, gain)
     probability, error = np.zeros(gain.shape), np.zeros(gain.shape)
     log_evidence, rhat = float(np.sum(log_unmatched)), 1.0
     components = _components(gain)
@@ -106,6 +106,34 @@ def assignment_posterior(
     return AssignmentPosterior(
         probability, error, free_cluster, free_flash, best_assignment(gain), log_evidence, rhat, label
     )
+
+
+def improbable(
+    upper: Float[NDArray, "cluster flash"], lower: Float[NDArray, "cluster flash"]
+) -> Bool[NDArray, "cluster flash"]:
+    """Pairs that have at most the probability e^-25, since one of the partners has a much better one.
+
+    Every matching with the pair (i, j) has another in which i has its best flash b instead, and the cluster that had b
+    has none: P(i, j) <= e^(g_ij - g_ib) (1 + sum of e^g_kb over k != i). The same holds with the sides exchanged.
+
+    Args:
+        upper, lower: bounds of g, the log-weight of each pair relative to both unmatched; -inf where nothing is known
+            of the lower one, or where a pair is out of the question.
+    """
+    return _improbable_for_clusters(upper, lower) | _improbable_for_clusters(upper.T, lower.T).T
+
+
+def _improbable_for_clusters(upper: NDArray, lower: NDArray) -> NDArray:
+    """`improbable` by the best flash of each cluster."""
+    if not upper.size:
+        return np.zeros(upper.shape, bool)
+    row, best = np.arange(len(upper)), np.argmax(lower, axis=1)
+    rivals = upper[:, best].T.copy()
+    rivals[row, row] = -np.inf
+    limit = lower[row, best] - np.logaddexp.reduce(rivals, axis=1, initial=0.0) - NEGLIGIBLE
+    worse = upper < limit[:, None]
+    worse[row, best] = False
+    return worse
 
 
 def best_assignment(gain: Float[NDArray, "cluster flash"]) -> Int[NDArray, " cluster"]:

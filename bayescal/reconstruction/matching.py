@@ -6,7 +6,8 @@ log-probability that cluster i has no recorded flash. `assignments` turns them i
 
 Most pairs are hopeless. A pair with w_ij < u_i - 25 has a probability below e^-25, since leaving both partners
 unmatched is e^25 times more probable. One scan a cluster serves all flashes: from every coarse node, matrix products
-give for all flashes a bound of their likelihood around it, and only pairs whose bound passes get the exact integral.
+give for all flashes a bound of their likelihood around it. The exact integral is computed for the pair of the largest
+bound of every cluster and every flash, and then for the pairs that these do not make improbable.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from bayescal.likelihoods.negative_binomial import log_probability
-from bayescal.reconstruction.assignments import NEGLIGIBLE, AssignmentPosterior, Sampling, assignment_posterior
+from bayescal.reconstruction.assignments import (
+    NEGLIGIBLE,
+    AssignmentPosterior,
+    Sampling,
+    assignment_posterior,
+    improbable,
+)
 from bayescal.reconstruction.clusters import ClusterBatch, padded_size
 from bayescal.reconstruction.t0 import Constraint, Grid, Light, Scan, ShiftPosterior, chunk_size, refine, scan
 
@@ -79,7 +86,7 @@ class Matching(NamedTuple):
 
     Attributes:
         assignments: probabilities of all pairs.
-        log_weight: w_ij, -inf for hopeless pairs.
+        log_weight: w_ij, -inf for pairs that cannot have a probability above e^-25.
         log_unmatched: u_i.
         pairs: indices of cluster and flash of each pair whose integral was computed.
         shifts: posterior of the shift for each of these pairs.
@@ -121,12 +128,33 @@ def match(  # noqa: PLR0913 both sides, the light, the alternatives and two opti
     bound = np.asarray(log_bound)[:n_clusters, :n_flashes]
     if constraint is not None:
         bound = bound + _time_bound(batch, constraint)[:n_clusters]
-    pairs = np.argwhere(bound > log_background + unmatched[:, None] - NEGLIGIBLE)
-    log_weight = np.full((n_clusters, n_flashes), -np.inf)
+    reference = log_background + unmatched[:, None] - np.log1p(-trigger.missed)
+    gain = np.where(bound - reference > -NEGLIGIBLE, bound - reference, -np.inf)
+    first = np.isfinite(gain) & (_is_best(gain) | _is_best(gain.T).T)
+    pairs = np.argwhere(first)
     shifts = _pair_posteriors(batch, scans, counts, light, grid, _of_pairs(pairs, constraint))
-    log_recorded = np.log1p(-trigger.missed)
-    log_weight[tuple(pairs.T)] = np.asarray(shifts.log_evidence) + log_recorded - log_background[pairs[:, 1]]
+    known = np.full(gain.shape, -np.inf)
+    known[tuple(pairs.T)] = np.asarray(shifts.log_evidence) - reference[tuple(pairs.T)]
+    others = np.argwhere(np.isfinite(gain) & ~first & ~improbable(np.where(first, known, gain), known))
+    if len(others):
+        more = _pair_posteriors(batch, scans, counts, light, grid, _of_pairs(others, constraint))
+        known[tuple(others.T)] = np.asarray(more.log_evidence) - reference[tuple(others.T)]
+        pairs, shifts = _in_order((pairs, shifts), (others, more))
+    log_weight = known + unmatched[:, None]
     return Matching(assignment_posterior(log_weight, unmatched, sampling), log_weight, unmatched, pairs, shifts)
+
+
+def _is_best(gain: NDArray) -> NDArray:
+    """Whether a pair is the best of its row."""
+    return np.arange(gain.shape[1]) == np.argmax(gain, axis=1)[:, None]
+
+
+def _in_order(*parts: tuple[NDArray, ShiftPosterior]) -> tuple[NDArray, ShiftPosterior]:
+    """Pairs by cluster and flash, and their posteriors."""
+    pairs = np.concatenate([pairs for pairs, _ in parts])
+    order = np.lexsort(pairs.T[::-1])
+    shifts = jax.tree.map(lambda *values: jnp.concatenate(values)[order], *(shifts for _, shifts in parts))
+    return pairs[order], shifts
 
 
 @eqx.filter_jit

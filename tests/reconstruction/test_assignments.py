@@ -93,7 +93,20 @@ def test_hopeless_pairs_are_left_out_without_harm() -> None:
     assert found.component.tolist() == [0, 1]
 
 
-def test_sixteen_look_alikes() -> None:
+def test_pairs_beside_much_better_ones_are_left_out_without_harm() -> None:
+    """Each is better than both partners unmatched, but their best partners are free; where these are not, it stays."""
+    rng = np.random.default_rng(9)
+    log_weight = rng.normal(3.0, 1.0, (4, 4)) + 60.0 * np.eye(4)
+    found = assignment_posterior(log_weight, np.zeros(4))
+    np.testing.assert_allclose(found.probability, enumerate_matchings(log_weight, np.zeros(4))[0], atol=1e-9)
+    assert len(set(found.component)) == 4
+    log_weight[1, :2] = log_weight[0, :2]  # two look-alikes
+    found = assignment_posterior(log_weight, np.zeros(4))
+    np.testing.assert_allclose(found.probability, enumerate_matchings(log_weight, np.zeros(4))[0], atol=1e-9)
+    assert len(set(found.component)) == 3
+
+
+def test_twelve_look_alikes() -> None:
     """With equal weights every flash is as probable as any other; the number of matchings by hand."""
     found = assignment_posterior(np.zeros((12, 12)), np.full(12, -20.0))
     np.testing.assert_allclose(found.probability, 1 / 12, rtol=1e-6)
