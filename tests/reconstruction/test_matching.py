@@ -120,7 +120,8 @@ def test_times_decide_between_look_alikes(event, toy, dense) -> None:
 
 
 def test_pairs_kept_grow_as_the_number_of_clusters(toy, flash) -> None:
-    """In a long detector: of 100 clusters and flashes at most five times as many pairs as of 20."""
+    """In a long detector: of 100 clusters and flashes at most five times as many pairs as of 20 are left in the sums,
+    and at most three a cluster get the integral."""
     y, z = np.meshgrid(np.linspace(-45, 45, 4), np.linspace(-570, 570, 20))
     place = np.stack([np.full(80, -17.0), y.ravel(), z.ravel()], axis=1)
     half = np.array([15.0, 60.0, 600.0])
@@ -133,7 +134,8 @@ def test_pairs_kept_grow_as_the_number_of_clusters(toy, flash) -> None:
         shift = np.random.default_rng(n).uniform(batch.lowest_cm, batch.highest_cm)
         counts = flash(long, batch, shift, n)[:n]
         found = match(batch, counts, light, alternatives, GRID)
-        kept[n] = len(found.pairs)
+        kept[n] = int((found.assignments.probability > 0).sum())
+        assert len(found.pairs) <= 3 * n
         assert np.isfinite(found.log_weight.diagonal()).all()
         assert (found.assignments.best == np.arange(n)).mean() > 0.95
     assert kept[100] <= 5 * kept[20], kept
