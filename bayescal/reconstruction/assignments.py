@@ -117,8 +117,8 @@ def improbable(
     has none: P(i, j) <= e^(g_ij - g_ib) (1 + sum of e^g_kb over k != i). The same holds with the sides exchanged.
 
     Args:
-        upper: upper bounds of g, the log-weight of each pair relative to both unmatched; -inf where a pair is out of the
-            question.
+        upper: upper bounds of g, the log-weight of each pair relative to both unmatched; -inf where a pair is out of
+            the question.
         lower: lower bounds of g; -inf where nothing is known.
     """
     return _improbable_for_clusters(upper, lower) | _improbable_for_clusters(upper.T, lower.T).T
