@@ -120,7 +120,7 @@ def test_times_decide_between_look_alikes(event, toy, dense) -> None:
 
 
 def test_a_hundred_clusters_need_few_pairs(toy, flash) -> None:
-    """In a long detector at most three pairs a cluster, of a hundred, get the integral, and two are left in the sums."""
+    """In a long detector at most three pairs a cluster get the integral, and two are left in the sums."""
     y, z = np.meshgrid(np.linspace(-45, 45, 4), np.linspace(-570, 570, 20))
     place = np.stack([np.full(80, -17.0), y.ravel(), z.ravel()], axis=1)
     half = np.array([15.0, 60.0, 600.0])
