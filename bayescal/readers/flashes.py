@@ -1,0 +1,364 @@
+"""Clusters of charge and flashes of light in our own HDF5 schema.
+
+- Dataset `clusters`, one compound row a cluster: `event` (i8) number of the event, `cluster` (i8) number of the cluster
+  within it, `volume` (i8) number of the drift volume, from 0; `assumed_time` (f8) time that its positions assume [us],
+  0 is the event's trigger; `known_time` (f8) its time where something else than light tells it [us], NaN otherwise.
+- Dataset `points`, one compound row a point: `event` and `cluster` it belongs to; `x`, `y`, `z` (f8) [cm], x along the
+  drift field, as in photon libraries; `photons` (f8) emitted there.
+- Dataset `flashes`, one compound row a flash: `event`, `flash` (i8) number of the flash within it, `time` (f8) after
+  the trigger [us], NaN where it is not known.
+- Datasets `pe` (f8) and `saturated` (bool), shape (flash, sensor): light of each sensor [p.e.], NaN where a sensor is
+  absent; whether it stands at the end of its range, so that `pe` is only a lower limit.
+- Dataset `links`, may be absent, one compound row a pair known to belong together: `event`, `cluster`, `flash`.
+- Attributes of the file: `format` = "bayescal-flashes", `version` = 1; others are provenance.
+- Group `truth`, in simulated files: one dataset a parameter, with the attribute `units`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import h5py
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike, NDArray
+
+from bayescal.errors import InputError
+from bayescal.readers.hdf5 import (
+    open_hdf5,
+    read_array,
+    read_table,
+    require_finite,
+    require_not_negative,
+    write_hdf5,
+)
+
+FORMAT = "bayescal-flashes"
+VERSION = 1
+
+_CLUSTER = ("event", "cluster", "volume", "assumed_time", "known_time")
+_POINT = ("event", "cluster", "x", "y", "z", "photons")
+_FLASH = ("event", "flash", "time")
+_LINK = ("event", "cluster", "flash")
+_WHOLE = ("event", "cluster", "volume", "flash")
+
+
+class Clusters(eqx.Module):
+    """Clusters of charge, sorted by event and cluster, and their points in the same order.
+
+    Attributes:
+        event_id: number of the event.
+        cluster_id: number of the cluster within its event.
+        volume: number of the drift volume, from 0.
+        assumed_time_us: time after the trigger that the positions assume [us].
+        known_time_us: time after the trigger where something else than light tells it [us], NaN otherwise.
+        point_cluster: index of each point's cluster, not decreasing.
+        position_cm: where photons are emitted if the cluster's time is the assumed one [cm], x along the drift field.
+        photons: number emitted at each point.
+    """
+
+    event_id: Int[Array | np.ndarray, " cluster"]
+    cluster_id: Int[Array | np.ndarray, " cluster"]
+    volume: Int[Array | np.ndarray, " cluster"]
+    assumed_time_us: Float[Array | np.ndarray, " cluster"]
+    known_time_us: Float[Array | np.ndarray, " cluster"]
+    point_cluster: Int[Array | np.ndarray, " point"]
+    position_cm: Float[Array | np.ndarray, "point 3"]
+    photons: Float[Array | np.ndarray, " point"]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return self.event_id.shape[0]
+
+
+class Flashes(eqx.Module):
+    """Flashes of light, sorted by event and flash.
+
+    Attributes:
+        event_id: number of the event.
+        flash_id: number of the flash within its event.
+        time_us: time after the trigger [us], NaN where it is not known.
+        pe: light of each sensor [p.e.], NaN where the sensor is absent.
+        saturated: whether a sensor stands at the end of its range.
+    """
+
+    event_id: Int[Array | np.ndarray, " flash"]
+    flash_id: Int[Array | np.ndarray, " flash"]
+    time_us: Float[Array | np.ndarray, " flash"]
+    pe: Float[Array | np.ndarray, "flash sensor"]
+    saturated: Bool[Array | np.ndarray, "flash sensor"]
+
+    @property
+    def n_flashes(self) -> int:
+        """Number of flashes."""
+        return self.event_id.shape[0]
+
+
+class LightEvents(eqx.Module):
+    """Clusters and flashes of the same events.
+
+    Attributes:
+        clusters: the clusters.
+        flashes: the flashes.
+        links: indices of clusters and flashes that are known to belong together; there may be none.
+    """
+
+    clusters: Clusters
+    flashes: Flashes
+    links: Int[np.ndarray, "link 2"]
+
+
+def clusters_from_points(
+    identity: tuple[ArrayLike, ArrayLike, ArrayLike],
+    times_us: tuple[ArrayLike, ArrayLike],
+    point_cluster: ArrayLike,
+    position_cm: ArrayLike,
+    photons: ArrayLike,
+) -> Clusters:
+    """Clusters from rows in any order; the points of a cluster keep their order.
+
+    Args:
+        identity: numbers of event, cluster and volume, one a cluster.
+        times_us: assumed and known times [us], one a cluster.
+        point_cluster: index of each point's cluster among the rows given.
+        position_cm: positions of the points, shape (n, 3) [cm].
+        photons: emitted at each point.
+    """
+    names = [np.asarray(column, np.int64) for column in identity]
+    order = np.lexsort(names[1::-1])
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    owner = place[np.asarray(point_cluster, np.int64)]
+    points = np.argsort(owner, kind="stable")
+    event_id, cluster_id, volume = (column[order] for column in names)
+    assumed, known = (np.asarray(column, np.float64)[order] for column in times_us)
+    position, light = np.asarray(position_cm, np.float64)[points], np.asarray(photons, np.float64)[points]
+    return Clusters(event_id, cluster_id, volume, assumed, known, owner[points], position, light)
+
+
+def flashes_from_rows(
+    event_id: ArrayLike, flash_id: ArrayLike, time_us: ArrayLike, pe: ArrayLike, saturated: ArrayLike | None = None
+) -> Flashes:
+    """Flashes from rows in any order.
+
+    Args:
+        event_id: numbers of the events.
+        flash_id: numbers of the flashes.
+        time_us: times after the trigger [us], NaN where not known.
+        pe: light, shape (flash, sensor) [p.e.], NaN where absent.
+        saturated: of the same shape, whether a sensor stands at the end of its range; none where not given.
+    """
+    events, numbers = np.asarray(event_id, np.int64), np.asarray(flash_id, np.int64)
+    order = np.lexsort((numbers, events))
+    light = np.asarray(pe, np.float64)[order]
+    full = np.zeros(light.shape, bool) if saturated is None else np.asarray(saturated, bool)[order]
+    return Flashes(events[order], numbers[order], np.asarray(time_us, np.float64)[order], light, full)
+
+
+def read_flashes(path: Path | str) -> LightEvents:
+    """Read the clusters and flashes of a file.
+
+    Raises:
+        InputError: if the file cannot be read, is of another format, or has a value that no event can have.
+    """
+    with open_hdf5(path) as file:
+        _check_format(file)
+        tables = {
+            name: read_table(file, name, columns)
+            for name, columns in (("clusters", _CLUSTER), ("points", _POINT), ("flashes", _FLASH))
+        }
+        pe, saturated = (read_array(file, name) for name in ("pe", "saturated"))
+        links = read_table(file, "links", _LINK) if "links" in file else None
+    clusters = _clusters(path, tables["clusters"], tables["points"])
+    _check_light(path, tables["flashes"], pe, saturated)
+    event_id, flash_id, time_us = (tables["flashes"][name] for name in _FLASH)
+    flashes = flashes_from_rows(event_id, flash_id, time_us, pe, saturated)
+    return LightEvents(clusters, flashes, _links(path, clusters, flashes, links))
+
+
+def read_truth(path: Path | str) -> dict[str, NDArray]:
+    """The parameters that a file was simulated with, by name; empty for real data."""
+    with open_hdf5(path) as file:
+        _check_format(file)
+        group = file.get("truth")
+        return {str(name): read_array(group, str(name)) for name in group} if isinstance(group, h5py.Group) else {}
+
+
+def write_flashes(
+    path: Path | str,
+    events: LightEvents,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    truth: Mapping[str, ArrayLike] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> None:
+    """Write clusters and flashes; the file appears under its name when it is complete.
+
+    Args:
+        path: file to write; an older one is replaced.
+        events: clusters, flashes and links.
+        attributes: attributes of the file beside those of the format.
+        truth: parameters of a simulation by name.
+        units: units of these parameters by name.
+    """
+    clusters, flashes, links = events.clusters, events.flashes, events.links
+    owner = clusters.point_cluster
+    names = (clusters.event_id, clusters.cluster_id)
+    linked = (names[0][links[:, 0]], names[1][links[:, 0]], flashes.flash_id[links[:, 1]])
+    tables = {
+        "clusters": (_CLUSTER, (*names, clusters.volume, clusters.assumed_time_us, clusters.known_time_us)),
+        "points": (_POINT, (names[0][owner], names[1][owner], *clusters.position_cm.T, clusters.photons)),
+        "flashes": (_FLASH, (flashes.event_id, flashes.flash_id, flashes.time_us)),
+    }
+    if len(links):
+        tables["links"] = (_LINK, linked)
+    with write_hdf5(path) as file:
+        file.attrs.update(dict(attributes or {}) | {"format": FORMAT, "version": VERSION})
+        for name, (columns, values) in tables.items():
+            file[name] = _rows(columns, values)
+        file["pe"], file["saturated"] = np.asarray(flashes.pe), np.asarray(flashes.saturated)
+        for name, value in (truth or {}).items():
+            dataset = file.create_dataset(f"truth/{name}", data=np.asarray(value))
+            dataset.attrs["units"] = (units or {}).get(name, "")
+
+
+def check_volumes(clusters: Clusters, n_volumes: int, path: Path | str) -> None:
+    """Refuse clusters of a drift volume that the detector does not have.
+
+    Args:
+        clusters: the clusters.
+        n_volumes: number of drift volumes of the detector.
+        path: file the clusters come from, for the message.
+    """
+    outside = (np.asarray(clusters.volume) < 0) | (np.asarray(clusters.volume) >= n_volumes)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(
+            f"{path}: event {clusters.event_id[row]}, cluster {clusters.cluster_id[row]} is in volume "
+            f"{clusters.volume[row]}, the detector has {n_volumes}: check that detector and clusters belong together"
+        )
+
+
+def check_sensors(flashes: Flashes, n_sensors: int, path: Path | str) -> None:
+    """Refuse flashes of another number of sensors than the detector's.
+
+    Args:
+        flashes: the flashes.
+        n_sensors: number of light sensors of the detector.
+        path: file the flashes come from, for the message.
+    """
+    if flashes.pe.shape[1] != n_sensors:
+        raise InputError(
+            f"{path}: `pe` has {flashes.pe.shape[1]} sensors, the detector has {n_sensors}: "
+            "check that detector and flashes belong together"
+        )
+
+
+def _rows(names: tuple[str, ...], values: tuple[ArrayLike, ...]) -> NDArray:
+    """Columns as the rows of a compound dataset."""
+    rows = np.zeros(len(np.asarray(values[0])), [(name, "i8" if name in _WHOLE else "f8") for name in names])
+    for name, column in zip(names, values, strict=True):
+        rows[name] = column
+    return rows
+
+
+def _check_format(file: h5py.File) -> None:
+    """Refuse files of another format or of a later version."""
+    if file.attrs.get("format") != FORMAT:
+        raise InputError(
+            f"{file.filename}: this is not a file of flashes (attribute format = {FORMAT}): convert it first"
+        )
+    if file.attrs.get("version") != VERSION:
+        raise InputError(
+            f"{file.filename}: version {file.attrs.get('version')} of the flashes format is unknown, need {VERSION}"
+        )
+
+
+def _clusters(path: Path | str, rows: dict[str, NDArray], points: dict[str, NDArray]) -> Clusters:
+    """Clusters with their points, checked."""
+    require_finite(f"{path}: clusters", {"assumed_time": rows["assumed_time"]})
+    require_finite(f"{path}: points", {name: points[name] for name in ("x", "y", "z", "photons")})
+    require_not_negative(f"{path}: points", {"photons": points["photons"]})
+    if np.isinf(rows["known_time"]).any():
+        row = int(np.argmax(np.isinf(rows["known_time"])))
+        raise InputError(f"{path}: clusters: `known_time` is infinite in row {row}; write NaN where it is not known")
+    owner = _indices(f"{path}: points", "cluster", points, _index_of(f"{path}: clusters", "cluster", rows))
+    empty = np.bincount(owner, minlength=len(rows["event"])) == 0
+    if empty.any():
+        row = int(np.argmax(empty))
+        raise InputError(
+            f"{path}: event {rows['event'][row]}, cluster {rows['cluster'][row]} has no points; leave it out"
+        )
+    position_cm = np.stack([points[name] for name in ("x", "y", "z")], axis=1)
+    identity, times = (tuple(rows[name] for name in names) for names in (_CLUSTER[:3], _CLUSTER[3:]))
+    return clusters_from_points(identity, times, owner, position_cm, points["photons"])  # pyright: ignore
+
+
+def _check_light(path: Path | str, rows: dict[str, NDArray], pe: NDArray, saturated: NDArray) -> None:
+    """Refuse light that no flash can have."""
+    n_flashes = len(rows["event"])
+    if pe.ndim != 2 or len(pe) != n_flashes or saturated.shape != pe.shape:
+        raise InputError(
+            f"{path}: `pe` and `saturated` have the shapes {pe.shape} and {saturated.shape}, need (flash, sensor) for "
+            f"{n_flashes} flashes: write one row a flash"
+        )
+    _index_of(f"{path}: flashes", "flash", rows)
+    for name, values, remedy in (
+        ("pe", np.isinf(pe).any(axis=1), "infinite light; write NaN where a sensor is absent"),
+        ("pe", (pe < 0).any(axis=1), "negative light; write 0, or NaN where a sensor is absent"),
+        ("pe", np.isnan(pe).all(axis=1), "no sensor with light; leave it out"),
+        ("time", np.isinf(rows["time"]), "an infinite time; write NaN where it is not known"),
+    ):
+        if values.any():
+            row = int(np.argmax(values))
+            where = f"event {rows['event'][row]}, flash {rows['flash'][row]}"
+            raise InputError(f"{path}: {name}: {where} has {remedy}")
+
+
+def _links(path: Path | str, clusters: Clusters, flashes: Flashes, rows: dict[str, NDArray] | None) -> NDArray:
+    """Pairs of cluster and flash indices, shape (link, 2)."""
+    if rows is None:
+        return np.zeros((0, 2), np.int64)
+    owners = {"cluster": (clusters.event_id, clusters.cluster_id), "flash": (flashes.event_id, flashes.flash_id)}
+    pair = [
+        _indices(f"{path}: links", name, rows, {key: i for i, key in enumerate(zip(*map(_whole, names), strict=True))})
+        for name, names in owners.items()
+    ]
+    for name, column in zip(owners, pair, strict=True):
+        values, counts = np.unique(column, return_counts=True)
+        if (counts > 1).any():
+            row = int(np.flatnonzero(column == values[np.argmax(counts)])[1])
+            raise InputError(
+                f"{path}: links: event {rows['event'][row]}, {name} {rows[name][row]} is linked twice; keep one link"
+            )
+    return np.stack(pair, axis=1)
+
+
+def _index_of(where: str, name: str, rows: dict[str, NDArray]) -> dict[tuple[int, int], int]:
+    """Row of each (event, number), each of which is there once."""
+    keys = list(zip(_whole(rows["event"]), _whole(rows[name]), strict=True))
+    index = {key: row for row, key in enumerate(keys)}
+    if len(index) < len(keys):
+        event, number = next(key for row, key in enumerate(keys) if index[key] != row)
+        raise InputError(f"{where}: event {event}, {name} {number} is there twice: give each a number of its own")
+    return index
+
+
+def _indices(where: str, name: str, rows: dict[str, NDArray], index: dict[tuple[int, int], int]) -> NDArray:
+    """Index of the cluster or flash that each row names."""
+    keys = list(zip(_whole(rows["event"]), _whole(rows[name]), strict=True))
+    missing = next((row for row, key in enumerate(keys) if key not in index), None)
+    if missing is not None:
+        event, number = keys[missing]
+        raise InputError(f"{where}: row {missing} names event {event}, {name} {number}, which is not in the file")
+    return np.array([index[key] for key in keys], np.int64)
+
+
+def _whole(values: ArrayLike) -> list[int]:
+    """A column of numbers as Python integers."""
+    return np.asarray(values).astype(np.int64).tolist()

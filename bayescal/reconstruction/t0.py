@@ -1,0 +1,460 @@
+"""Posterior of the drift shift of a cluster, and so of its time, from the light that it made.
+
+A cluster whose time is not known is displaced along the drift field: its points lie at r + x e_x with an unknown shift
+x that must leave it inside its volume. The expected light m(x) follows from the visibility, and the counts n of a flash
+give the posterior p(x | n) = p(n | m(x)) p(x) / Z with a uniform p(x). It often has several modes (light that falls off
+towards two walls), so it is computed on a grid: coarse nodes over the whole range, which all flashes share, then fine
+ones with a step below half the local resolution sigma_x, sigma_x^-2 = sum_j (dm_j/dx)^2 / var_j, wherever the flash
+may be from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float
+from numpyro.distributions import Distribution
+
+from bayescal.reconstruction.clusters import ClusterBatch
+from bayescal.special import log_normal_pdf
+
+Expected = Callable[[Float[Array, "point 3"], Float[Array, " point"]], Float[Array, " sensor"]]
+"""Expected light [p.e.] of points [cm] that emit photons; a compiled program is kept for each function object."""
+
+Readout = Callable[[Float[Array, "*batch sensor"]], Distribution]
+"""Distribution of the counts of each sensor for an expected light; it needs `log_prob` and `variance`."""
+
+LEAST_PE = 1e-6
+"""Expected light is not taken below this, so that a sensor in the dark has a finite log-probability [p.e.]."""
+
+_CUT = 30.0  # shifts whose log-likelihood promises less than the best by this get no fine nodes
+_CAUTION = 0.5  # of what a step from a coarse node promises: the linear extrapolation may be off by this fraction
+_LEAST_NODES = 8  # coarse nodes are a multiple of it, so that few shapes are compiled
+_SUBDIVISION = 8  # of a step, by interpolation, where sets and quantiles are computed
+_NEWTON_STEPS = 4
+_N_MODES = 4
+_LEAST_INFORMATION = 1e-12  # [1/cm^2]
+_CHUNK_ELEMENTS = 1 << 22
+_LARGEST_CHUNK = 256
+
+
+class Light(eqx.Module):
+    """How much light a cluster gives, and what is counted of it.
+
+    Attributes:
+        expected: expected light of points.
+        readout: distribution of the counts of an expected light.
+    """
+
+    expected: Expected
+    readout: Readout
+
+
+class Grid(eqx.Module):
+    """Numbers of nodes.
+
+    Attributes:
+        n_coarse: nodes over the whole range of shifts.
+        n_fine: nodes where the flash may be from.
+    """
+
+    n_coarse: int = eqx.field(static=True)
+    n_fine: int = eqx.field(static=True)
+
+
+class Constraint(eqx.Module):
+    """What a time measurement says of the shift: a normal distribution [cm]; an infinite width says nothing.
+
+    Attributes:
+        mean_cm: shift that the time asks for.
+        width_cm: standard deviation, of the time times the drift velocity and of the field's distortions together.
+    """
+
+    mean_cm: Float[Array | np.ndarray, "*cluster"]
+    width_cm: Float[Array | np.ndarray, "*cluster"]
+
+    def log_density(self, shift_cm: Float[Array, "*node"]) -> Float[Array, "*node"]:
+        """Logarithm of the density at shifts [1/cm]; zero without a measurement."""
+        finite = jnp.isfinite(self.width_cm)
+        width = jnp.where(finite, self.width_cm, 1.0)
+        mean = jnp.where(finite, self.mean_cm, 0.0)
+        return jnp.where(finite, log_normal_pdf(shift_cm - mean, width), 0.0)
+
+
+class Scan(eqx.Module):
+    """Expected light of a cluster along its range of shifts, which all flashes share.
+
+    Attributes:
+        shift_cm: coarse nodes, evenly spaced over the allowed range.
+        mean_pe: expected light.
+        slope_pe_per_cm: its derivative by the shift.
+    """
+
+    shift_cm: Float[Array, "*cluster node"]
+    mean_pe: Float[Array, "*cluster node sensor"]
+    slope_pe_per_cm: Float[Array, "*cluster node sensor"]
+
+
+class ShiftPosterior(eqx.Module):
+    """Posterior of a shift on its grid.
+
+    Attributes:
+        shift_cm: nodes, increasing.
+        log_density: logarithm of the posterior density at the nodes [1/cm].
+        log_evidence: logarithm of the mean of likelihood (and constraint, [1/cm]) over the allowed range.
+        resolution: largest fine step in units of half the local resolution; above one the grid is too coarse.
+    """
+
+    shift_cm: Float[Array, "*cluster node"]
+    log_density: Float[Array, "*cluster node"]
+    log_evidence: Float[Array, "*cluster"]
+    resolution: Float[Array, "*cluster"]
+
+
+class Modes(NamedTuple):
+    """Maxima of the posterior by falling density: place [cm], log-density and mass of the peak; NaN where none is."""
+
+    shift_cm: Float[Array, "*cluster mode"]
+    log_density: Float[Array, "*cluster mode"]
+    mass: Float[Array, "*cluster mode"]
+
+
+class DensestSet(NamedTuple):
+    """Intervals, by position, that together are the smallest set of a given mass; NaN beyond the last.
+
+    Attributes:
+        lower_cm, upper_cm: ends of the intervals.
+        mass: probability of each.
+    """
+
+    lower_cm: Float[Array, "*cluster interval"]
+    upper_cm: Float[Array, "*cluster interval"]
+    mass: Float[Array, "*cluster interval"]
+
+
+def make_grid(batch: ClusterBatch, *, coarse_cm: float = 5.0, n_fine: int = 64) -> Grid:
+    """A grid for the largest range of shifts in a batch.
+
+    Args:
+        batch: the clusters.
+        coarse_cm: largest step of the coarse nodes [cm].
+        n_fine: number of fine nodes.
+    """
+    range_cm = float(np.max(np.asarray(batch.highest_cm) - np.asarray(batch.lowest_cm)))
+    n_coarse = math.ceil(range_cm / coarse_cm) + 1
+    return Grid(-(-n_coarse // _LEAST_NODES) * _LEAST_NODES, n_fine)
+
+
+def shift_of_time(time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
+    """Shift [cm] of clusters whose time [us] is not the assumed one: charge that starts later is nearer the anode.
+
+    Args:
+        time_us: time of the cluster.
+        assumed_us: time that its positions assume.
+        velocity_cm_per_us: drift velocity.
+        direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
+    """
+    return direction * velocity_cm_per_us * (time_us - assumed_us)
+
+
+def time_of_shift(shift_cm: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
+    """Time [us] of clusters with a shift [cm]; the inverse of `shift_of_time`."""
+    return assumed_us + direction * shift_cm / velocity_cm_per_us
+
+
+def time_constraint(
+    time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array, width_cm: Array
+) -> Constraint:
+    """What known times say of the shifts; times that are NaN say nothing.
+
+    Args:
+        time_us: measured times, of linked flashes for example.
+        assumed_us: times that the positions assume.
+        velocity_cm_per_us: drift velocity.
+        direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
+        width_cm: standard deviation of the shift for a known time [cm].
+    """
+    shift = shift_of_time(time_us, assumed_us, velocity_cm_per_us, direction)
+    known = jnp.isfinite(shift)
+    return Constraint(jnp.where(known, shift, 0.0), jnp.where(known, width_cm, jnp.inf))
+
+
+def no_constraint(n_clusters: int) -> Constraint:
+    """Times that are not known, of a number of clusters."""
+    return Constraint(np.zeros(n_clusters), np.full(n_clusters, np.inf))
+
+
+@eqx.filter_jit
+def shift_posteriors(
+    batch: ClusterBatch,
+    counts: Float[Array | np.ndarray, "cluster sensor"],
+    light: Light,
+    grid: Grid,
+    constraint: Constraint,
+) -> ShiftPosterior:
+    """Posterior of the shift of each cluster of a batch from the flash that it made.
+
+    Args:
+        batch: the clusters.
+        counts: light of each cluster's flash [p.e.], NaN where a sensor is absent.
+        light: expected light and its readout; the variance of its counts sets the step.
+        grid: numbers of nodes.
+        constraint: what else is known of the shifts.
+    """
+
+    def one(row: tuple) -> ShiftPosterior:
+        batch, counts, constraint = row
+        return refine(scan(batch, light, grid), batch, counts, light, grid, constraint)
+
+    rows = jax.tree.map(jnp.asarray, (batch, counts, constraint))
+    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], grid))
+
+
+def scan(batch: ClusterBatch, light: Light, grid: Grid) -> Scan:
+    """Expected light and its slope of one cluster (a batch without its axis) at the coarse nodes."""
+    shift = jnp.linspace(batch.lowest_cm, batch.highest_cm, grid.n_coarse)
+    shifted = _shifted(batch, light)
+    mean, slope = jax.vmap(lambda x: jax.jvp(shifted, (x,), (jnp.ones_like(x),)))(shift)
+    return Scan(shift, mean, slope)
+
+
+def refine(
+    scan: Scan,
+    batch: ClusterBatch,
+    counts: Float[Array, " sensor"],
+    light: Light,
+    grid: Grid,
+    constraint: Constraint,
+) -> ShiftPosterior:
+    """Posterior of the shift of one cluster (a batch without its axis) for one flash.
+
+    Args:
+        scan: expected light of the cluster at coarse nodes.
+        batch: the cluster.
+        counts: light of the flash [p.e.], NaN where a sensor is absent.
+        light: expected light and its readout.
+        grid: numbers of nodes.
+        constraint: what else is known of the shift.
+    """
+    coarse = log_likelihood(scan.mean_pe, counts, light) + constraint.log_density(scan.shift_cm)
+    fine, resolution = _fine_nodes(scan, coarse, counts, light, constraint, grid.n_fine)
+    mean = jax.vmap(_shifted(batch, light))(fine)
+    values = jnp.concatenate([coarse, log_likelihood(mean, counts, light) + constraint.log_density(fine)])
+    shift = jnp.concatenate([scan.shift_cm, fine])
+    order = jnp.argsort(shift)
+    shift, values = shift[order], values[order]
+    log_total = logsumexp(values, b=_widths(shift))
+    return ShiftPosterior(
+        shift, values - log_total, log_total - jnp.log(batch.highest_cm - batch.lowest_cm), resolution
+    )
+
+
+def log_likelihood(
+    mean_pe: Float[Array, "node sensor"], counts: Float[Array, " sensor"], light: Light
+) -> Float[Array, " node"]:
+    """Log-probability of the counts of the sensors that are there, for each expected light."""
+    present = jnp.isfinite(counts)
+    each = light.readout(mean_pe).log_prob(jnp.where(present, counts, 0.0))
+    return jnp.where(present, each, 0.0).sum(axis=-1)
+
+
+def chunk_size(batch: ClusterBatch, n_sensors: int, grid: Grid) -> int:
+    """Number of clusters that are worked on together, a divisor of all, so that memory stays bounded."""
+    per_cluster = max(grid.n_coarse, grid.n_fine) * batch.photons.shape[-1] * n_sensors
+    room = max(1, min(batch.n_clusters, _LARGEST_CHUNK, _CHUNK_ELEMENTS // per_cluster))
+    return next(size for size in range(room, 0, -1) if batch.n_clusters % size == 0)
+
+
+@eqx.filter_jit
+def moments(posterior: ShiftPosterior) -> tuple[Float[Array, "*cluster"], Float[Array, "*cluster"]]:
+    """Mean and standard deviation of the shift [cm]."""
+    mass = jnp.exp(posterior.log_density) * _widths(posterior.shift_cm)
+    mean = (mass * posterior.shift_cm).sum(axis=-1)
+    return mean, jnp.sqrt((mass * (posterior.shift_cm - mean[..., None]) ** 2).sum(axis=-1))
+
+
+@eqx.filter_jit
+def densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, *, n_intervals: int = 4) -> DensestSet:
+    """The smallest set of shifts with a probability, which may be several intervals.
+
+    Args:
+        posterior: of one cluster or a batch.
+        level: probability, for example 0.68.
+        n_intervals: room for intervals; where there are more, the last of them are left out.
+    """
+    if posterior.log_evidence.ndim == 0:
+        return _densest_set(posterior, level, n_intervals)
+    return jax.vmap(lambda one: _densest_set(one, level, n_intervals))(posterior)
+
+
+@eqx.filter_jit
+def find_modes(
+    posterior: ShiftPosterior,
+    batch: ClusterBatch,
+    counts: Float[Array | np.ndarray, "cluster sensor"],
+    light: Light,
+    constraint: Constraint,
+) -> Modes:
+    """The highest maxima of each posterior, refined by Newton steps.
+
+    Args:
+        posterior: of the batch, by `shift_posteriors`.
+        batch: the clusters.
+        counts: light of each cluster's flash [p.e.], NaN where a sensor is absent.
+        light: expected light and its readout.
+        constraint: what else is known of the shifts.
+    """
+
+    def one(row: tuple) -> Modes:
+        posterior, batch, counts, constraint = row
+        peaks = _peaks(posterior)
+        shifted = _shifted(batch, light)
+
+        def value(x: Float[Array, ""]) -> Float[Array, ""]:
+            return log_likelihood(shifted(x)[None], counts, light)[0] + constraint.log_density(x)
+
+        def slope(x: Float[Array, ""]) -> Float[Array, ""]:
+            return jax.jvp(value, (x,), (jnp.ones_like(x),))[1]
+
+        def newton(x: Float[Array, ""], low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, ""]:
+            def step(_: int, x: Float[Array, ""]) -> Float[Array, ""]:
+                score, curvature = jax.jvp(slope, (x,), (jnp.ones_like(x),))
+                # where the curve is not concave, to the neighbouring node uphill
+                return jnp.clip(x + score / jnp.maximum(-curvature, _LEAST_INFORMATION), low, high)
+
+            return jax.lax.fori_loop(0, _NEWTON_STEPS, step, x)
+
+        found = jax.vmap(newton)(peaks.start_cm, peaks.lower_cm, peaks.upper_cm)
+        log_total = posterior.log_evidence + jnp.log(batch.highest_cm - batch.lowest_cm)
+        log_density = jax.vmap(value)(found) - log_total
+        return Modes(*(jnp.where(peaks.mass > 0, each, jnp.nan) for each in (found, log_density, peaks.mass)))
+
+    rows = jax.tree.map(jnp.asarray, (posterior, batch, counts, constraint))
+    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], Grid(_N_MODES, _N_MODES)))
+
+
+@eqx.filter_jit
+def sample(key: Array, posterior: ShiftPosterior, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
+    """Independent shifts from the posterior of one cluster [cm].
+
+    Args:
+        key: random key.
+        posterior: of one cluster.
+        shape: of the draws.
+    """
+    shift, _, mass = _subdivided(posterior)
+    edges = jnp.concatenate([jnp.zeros(1), jnp.cumsum(mass)])
+    return jnp.interp(jax.random.uniform(key, shape), edges / edges[-1], shift)
+
+
+def _shifted(batch: ClusterBatch, light: Light) -> Callable[[Float[Array, ""]], Float[Array, " sensor"]]:
+    """Expected light of a cluster as a function of its shift [cm]."""
+
+    def mean_pe(shift_cm: Float[Array, ""]) -> Float[Array, " sensor"]:
+        moved = jnp.asarray(batch.position_cm).at[:, 0].add(shift_cm)
+        return jnp.maximum(light.expected(moved, jnp.asarray(batch.photons)), LEAST_PE)
+
+    return mean_pe
+
+
+def _fine_nodes(
+    scan: Scan,
+    log_value: Float[Array, " node"],
+    counts: Float[Array, " sensor"],
+    light: Light,
+    constraint: Constraint,
+    n_fine: int,
+) -> tuple[Float[Array, " fine"], Float[Array, ""]]:
+    """Places of the fine nodes, and their largest step in units of half the local resolution.
+
+    From every coarse node a Newton step of at most half a coarse step promises a value; nodes that promise next to the
+    best share the fine nodes in proportion to the number of resolution widths around them.
+    """
+    present = jnp.isfinite(counts)
+    weight = jnp.where(present, scan.slope_pe_per_cm / light.readout(scan.mean_pe).variance, 0.0)
+    measured = jnp.isfinite(constraint.width_cm)
+    precision = jnp.where(measured, 1 / jnp.where(measured, constraint.width_cm, 1.0) ** 2, 0.0)
+    information = (weight * scan.slope_pe_per_cm).sum(axis=-1) + precision
+    residual = jnp.where(present, counts, 0.0) - scan.mean_pe
+    score = (weight * residual).sum(axis=-1) + precision * (constraint.mean_cm - scan.shift_cm)
+    half = (scan.shift_cm[1] - scan.shift_cm[0]) / 2
+    step = jnp.clip(score / jnp.maximum(information, _LEAST_INFORMATION), -half, half)
+    gain = score * step - 0.5 * information * step**2
+    kept = log_value + (1 + _CAUTION) * gain > jnp.max(log_value + gain) - _CUT
+    edges = jnp.concatenate([scan.shift_cm[:1], scan.shift_cm[1:] - half, scan.shift_cm[-1:]])
+    per_cm = jnp.maximum(2 * jnp.sqrt(information), 1 / half)
+    wanted = jnp.concatenate([jnp.zeros(1), jnp.cumsum(jnp.where(kept, per_cm * jnp.diff(edges), 0.0))])
+    places = (jnp.arange(n_fine) + 0.5) / n_fine * wanted[-1]
+    return jax.lax.stop_gradient((jnp.interp(places, wanted, edges), wanted[-1] / n_fine))
+
+
+def _widths(shift_cm: Float[Array, "*cluster node"]) -> Float[Array, "*cluster node"]:
+    """Weights of the trapezoidal rule [cm]."""
+    step = jnp.diff(shift_cm, axis=-1)
+    edge = jnp.zeros_like(step[..., :1])
+    return (jnp.concatenate([edge, step], axis=-1) + jnp.concatenate([step, edge], axis=-1)) / 2
+
+
+class _Pieces(NamedTuple):
+    """A posterior on pieces of its steps: their edges, their log-density and their masses, which add up to one."""
+
+    edge_cm: Float[Array, " edge"]
+    log_density: Float[Array, " piece"]
+    mass: Float[Array, " piece"]
+
+
+def _subdivided(posterior: ShiftPosterior) -> _Pieces:
+    """The posterior on pieces of its steps, log-densities interpolated."""
+    place = jnp.arange(posterior.shift_cm.shape[-1], dtype=float)
+    n_pieces = (place.size - 1) * _SUBDIVISION
+    edge = jnp.interp(jnp.arange(n_pieces + 1) / _SUBDIVISION, place, posterior.shift_cm)
+    log_density = jnp.interp((jnp.arange(n_pieces) + 0.5) / _SUBDIVISION, place, posterior.log_density)
+    mass = jnp.exp(log_density) * jnp.diff(edge)
+    return _Pieces(edge, log_density, mass / mass.sum())
+
+
+def _densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, n_intervals: int) -> DensestSet:
+    """`densest_set` of one cluster."""
+    edge, log_density, mass = _subdivided(posterior)
+    order = jnp.argsort(-log_density)
+    before = jnp.cumsum(mass[order]) - mass[order]
+    inside = jnp.zeros(mass.size, bool).at[order].set(before < level)
+    outside = jnp.concatenate([jnp.zeros(1, bool), inside[:-1]])
+    number = jnp.cumsum(inside & ~outside) - 1
+    slot = jnp.where(inside, number, n_intervals)
+    total = jax.ops.segment_sum(mass, slot, n_intervals)
+    lower = jax.ops.segment_min(edge[:-1], slot, n_intervals)
+    upper = jax.ops.segment_max(edge[1:], slot, n_intervals)
+    there = jnp.arange(n_intervals) <= number[-1]
+    return DensestSet(*(jnp.where(there, values, jnp.nan) for values in (lower, upper, total)))
+
+
+class _Peaks(NamedTuple):
+    """Nodes at the highest maxima, the nodes beside them, and the masses of the peaks up to the valleys."""
+
+    start_cm: Float[Array, " mode"]
+    lower_cm: Float[Array, " mode"]
+    upper_cm: Float[Array, " mode"]
+    mass: Float[Array, " mode"]
+
+
+def _peaks(posterior: ShiftPosterior) -> _Peaks:
+    """The highest maxima of the posterior of one cluster; mass zero where there are fewer."""
+    shift, value = posterior.shift_cm, posterior.log_density
+    n_nodes = shift.size
+    before = jnp.concatenate([jnp.array([-jnp.inf]), value[:-1]])
+    after = jnp.concatenate([value[1:], jnp.array([-jnp.inf])])
+    top = (value > before) & (value >= after)
+    valley = (value <= before) & (value < after)
+    basin = jnp.cumsum(valley)
+    mass = jax.ops.segment_sum(jnp.exp(value) * _widths(shift), basin, n_nodes)
+    node = jnp.argsort(jnp.where(top, -value, jnp.inf))[:_N_MODES]
+    lower, upper = (shift[jnp.clip(node + step, 0, n_nodes - 1)] for step in (-1, 1))
+    return _Peaks(shift[node], lower, upper, jnp.where(top[node], mass[basin[node]], 0.0))
