@@ -2,7 +2,8 @@
 
 Distributions in time are probabilities on nodes one nanosecond apart: each density integrated in closed form against
 the hat function of every node (one at the node, falling to zero at its neighbours). They are positive, add up to one,
-have the mean of the density exactly and a variance larger by at most 1/6 ns^2; gradients are smooth in every constant.
+have the mean of the density exactly and a variance larger by about 1/6 ns^2, never by more than 1/4; gradients are
+smooth in every constant.
 Stages that follow one another are convolved by multiplying their spectra.
 """
 

@@ -88,7 +88,7 @@ def test_log_ratio_is_smooth_where_its_series_takes_over():
     u = np.array([-0.5, -0.0501, -0.0499, 1e-12, 0.0499, 0.0501, 3.0])
     np.testing.assert_allclose(log_ratio(jnp.asarray(u)), np.log1p(u) / u, rtol=1e-14)
     check_gradient(lambda u: log_ratio(u).sum(), u, rtol=1e-9, step=1e-3)
-    curvature = jax.vmap(jax.grad(jax.grad(log_ratio)))(jnp.asarray([-0.0499, -0.0501, 0.0]))
+    curvature = np.asarray(jax.vmap(jax.grad(jax.grad(log_ratio)))(jnp.asarray([-0.0499, -0.0501, 0.0])))
     assert curvature[0] == pytest.approx(curvature[1], rel=1e-3)
     assert curvature[2] == pytest.approx(2 / 3, rel=1e-14)
 
@@ -126,9 +126,10 @@ def test_draws_follow_the_probabilities():
     for options in ({}, {"excess_noise": 1.4, "model_error": 0.2, "saturation": 25, "threshold": 2}):
         counts = PhotonCounts(jnp.repeat(jnp.asarray([0.3, 12.0]), 20), dark=0.1, **options)
         drawn = np.asarray(thousand(counts, jax.random.key(3))).reshape(-1, 2, 20)
-        p = np.exp(log_prob(counts, MANY[:100, None]))
+        outcomes = MANY[: options.get("saturation", 99) + 1]
+        p = np.exp(log_prob(counts, outcomes[:, None]))
         for row in (0, 1):
-            check_counts(np.bincount(drawn[:, row].ravel(), minlength=100), p[:, 20 * row])
+            check_counts(np.bincount(drawn[:, row].ravel(), minlength=len(outcomes)), p[:, 20 * row])
 
 
 def test_gradients_are_those_of_differences():
@@ -149,7 +150,8 @@ def test_gradients_are_those_of_differences():
         )
         return counts.log_prob(value) @ jnp.arange(1.0, 8.0)
 
-    check_gradient(total, np.array([1.1, 1.25, 0.15, 0.3]), rtol=1e-7)
+    # gammaln(1.8e4) rounds to 1e-11, seven times, over the step
+    check_gradient(total, np.array([1.1, 1.25, 0.15, 0.3]), rtol=1e-7, step=3e-3)
 
 
 def test_dead_sensors_say_nothing():
