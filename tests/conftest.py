@@ -27,9 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep every n-th of the tests that the marks have left, and all that part their own work; files of slow ones first.
+    """Keep every n-th of the tests that the marks have left, and all that part their own work.
 
-    Where files are shared among processes, none then waits for the last long one.
+    Files with slow tests come first: where processes share the files, none then waits for the last long one.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

@@ -76,12 +76,12 @@ def test_no_light():
 
     for excess_noise, slope in ((1.0, -1.0), (1.3, -np.log(1.3) / 0.3)):
         for limit in (None, 1.0):
-            value, gradient = jax.value_and_grad(silent)(0.0, excess_noise, limit)
+            value, gradient = jax.jit(jax.value_and_grad(silent), static_argnums=2)(0.0, excess_noise, limit)
             assert abs(value) < 1e-200
             assert gradient == pytest.approx(slope, rel=1e-10)
-    assert np.isneginf(PhotonCounts(0.0).log_prob(1))
-    assert PhotonCounts(0.0, saturation=5).log_prob(7) < -600
-    assert PhotonCounts(0.0, dark=0.2).log_prob(1) == pytest.approx(np.log(0.2) - 0.2)
+    assert np.isneginf(log_prob(PhotonCounts(0.0), 1))
+    assert log_prob(PhotonCounts(0.0, saturation=5), 7) < -600
+    assert log_prob(PhotonCounts(0.0, dark=0.2), 1) == pytest.approx(np.log(0.2) - 0.2)
 
 
 def test_log_ratio_is_smooth_where_its_series_takes_over():
@@ -161,8 +161,8 @@ def test_dead_sensors_say_nothing():
         counts = PhotonCounts(mean, excess_noise=1.2, saturation=50, threshold=1, live=live)
         return counts.log_prob(jnp.asarray([3.0, jnp.nan, 4.0])).sum()
 
-    value, gradient = jax.value_and_grad(total)(jnp.asarray([2.0, 5.0, 0.0]))
-    assert value == pytest.approx(float(PhotonCounts(2.0, excess_noise=1.2).log_prob(3)))
+    value, gradient = jax.jit(jax.value_and_grad(total))(jnp.asarray([2.0, 5.0, 0.0]))
+    assert value == pytest.approx(float(log_prob(PhotonCounts(2.0, excess_noise=1.2), 3)))
     np.testing.assert_array_equal(np.asarray(gradient)[1:], 0.0)
     drawn = thousand(PhotonCounts(1e3, live=live), jax.random.key(0))
     assert drawn[:, 0].min() > 800
@@ -176,7 +176,7 @@ def test_batch_shapes_and_pytrees():
     assert jnp.issubdtype(counts.sample(jax.random.key(0)).dtype, jnp.integer)
     many = jax.vmap(lambda mean: PhotonCounts(mean, model_error=0.1))(jnp.arange(1.0, 4.0))
     np.testing.assert_allclose(
-        jax.vmap(lambda one: one.log_prob(2))(many), PhotonCounts(np.arange(1.0, 4.0), model_error=0.1).log_prob(2)
+        jax.vmap(log_prob, (0, None))(many, 2), log_prob(PhotonCounts(np.arange(1.0, 4.0), model_error=0.1), 2)
     )
 
 
@@ -229,7 +229,7 @@ def test_pit_is_uniform_where_the_model_is_right():
     assert scipy.stats.kstest(np.ravel(pit(truth, drawn)), "uniform").pvalue > 1e-3
     narrow = PhotonCounts(truth.expected - 0.1, **options)
     assert scipy.stats.kstest(np.ravel(pit(narrow, drawn)), "uniform").pvalue < 1e-6
-    assert np.isnan(PhotonCounts(3.0, live=False).pit(jax.random.key(0), 2))
+    assert np.isnan(pit(PhotonCounts(3.0, live=False), 2))
 
 
 CHARGE = {"excess_noise": 1.2, "model_error": 0.1, "dark": 0.1}
@@ -267,7 +267,7 @@ def test_saturated_charges():
 
 
 def test_dark_sensor_without_light_has_the_density_of_the_noise():
-    value, gradient = jax.value_and_grad(lambda mean: AnalogueCharge(mean, 0.3).log_prob(0.1))(0.0)
+    value, gradient = jax.jit(jax.value_and_grad(lambda mean: AnalogueCharge(mean, 0.3).log_prob(0.1)))(0.0)
     assert value == pytest.approx(scipy.stats.norm.logpdf(0.1, scale=0.3), rel=1e-12)
     ratio = np.exp(scipy.stats.norm.logpdf(0.9, scale=0.3) - scipy.stats.norm.logpdf(0.1, scale=0.3))
     assert gradient == pytest.approx(ratio - 1.0, rel=1e-9)  # d log[P(0) N(0.1) + P(1) N(-0.9)] / dm
