@@ -83,7 +83,7 @@ class Recipe(eqx.Module):
     """
 
     loss: Loss = eqx.field(static=True, default=PoissonLoss())
-    steps: int = eqx.field(static=True, default=20_000)
+    steps: int = eqx.field(static=True, default=6_000)
     batch: int = eqx.field(static=True, default=2048)
     learning_rate: float = eqx.field(static=True, default=2e-3)
     emphasis: float = eqx.field(static=True, default=0.5)

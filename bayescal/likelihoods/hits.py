@@ -26,7 +26,6 @@ from bayescal.likelihoods.intervals import Charges, Hit, IntegerADC, RealADC, fo
 from bayescal.likelihoods.plan import HitPlan, Intervals
 
 _CHUNK_ELEMENTS = 1 << 18
-_KEPT_ELEMENTS = 1 << 22  # up to here a gradient keeps what the value computed, some 0.3 GB, instead of repeating it
 _REAL = RealADC()
 
 
@@ -132,8 +131,7 @@ class SelfTriggeredReadout(dist.Distribution):
         adc = jnp.where(group.ends_in_hit, value[group.row, group.slot, 1], self.electronics.adc_counts / 2)
         hit = Hit(adc, self.threshold_e[group.row])
         rows = (charges, group.stretches, hit, group.ends_in_hit, group.real)
-        elements_per_row = n_stretches * max(n_stretches, group.grid.size)
-        n_chunks = _n_chunks(group.row.size, elements_per_row)
+        n_chunks = _n_chunks(group.row.size, n_stretches * max(n_stretches, group.grid.size))
         chunked = jax.tree.map(lambda values: values.reshape(n_chunks, -1, *values.shape[1:]), rows)
 
         def density(chunk: tuple) -> Float[Array, " interval"]:
@@ -144,7 +142,7 @@ class SelfTriggeredReadout(dist.Distribution):
             recorded = log_hit(offsets, charges, hit, self.electronics, self.outlier, group.grid, self.adc)
             return jnp.where(real, jnp.where(ends_in_hit, recorded, log_silence(offsets)), 0.0)
 
-        if group.row.size * elements_per_row > _KEPT_ELEMENTS:
+        if n_chunks > 1:  # what a gradient needs of many chunks is computed again rather than kept
             density = jax.checkpoint(density)
         return jax.lax.map(density, chunked).reshape(-1)
 
