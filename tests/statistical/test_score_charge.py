@@ -9,16 +9,17 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
-from numpyro.infer import Predictive
 
 from bayescal.charge.coverage import Resolution
 from bayescal.inference.potential import Potential, prior_potential
 from bayescal.likelihoods.pixel_hits import ChargeInputs, charge_inputs
 from bayescal.model_files import load_model
 from bayescal.readers.detector import read_detector
+from bayescal.simulation import site_sampler
 from bayescal.tracks import demo_tracks
 
-CHARGE = load_model("charge_constants").module
+MODEL = load_model("charge_constants")
+CHARGE = MODEL.module
 NUISANCES = ("event_time", "shift_x", "shift_y", "shift_z", "outlier_rate")
 TRUTH = {"outlier_rate": 1e-4}
 DATA_SETS = 500  # with which a bias of a fifth of a posterior width is 4.5 standard errors
@@ -51,8 +52,8 @@ def drawn_scores(inputs: ChargeInputs, key: jax.Array, data_keys: jax.Array) -> 
     """Gradients of the log-likelihood at the truth [data set, parameter], in unconstrained space, and their names."""
     truth = CHARGE.fixed_or_nominal(inputs) | TRUTH
     truth["event_time"] = np.zeros(inputs.n_events)
-    draw = jax.jit(lambda key, inputs: Predictive(CHARGE.model, truth, batch_ndims=0)(key, inputs)[CHARGE.OBSERVED])
-    data = [np.asarray(draw(data_key, inputs)) for data_key in data_keys]
+    draw = site_sampler(MODEL)
+    data = [np.asarray(draw(data_key, inputs, truth)[CHARGE.OBSERVED]) for data_key in data_keys]
     prepared = CHARGE.common([CHARGE.prepare(inputs, hits) for hits in data])
     potential = Potential(CHARGE.model, prepared[0], data[0], key)
     free = {name: np.asarray(truth[name]) for name in potential.names}
