@@ -29,7 +29,8 @@ from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.readers.flashes import Clusters, clusters_from_points
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
-from bayescal.reconstruction.t0 import Light, densest_set, make_grid, moments, no_constraint, shift_posteriors
+from bayescal.reconstruction.shift_summary import densest_set, moments
+from bayescal.reconstruction.t0 import Light, make_grid, no_constraint, shift_posteriors
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 QUANTUM_EFFICIENCY = 0.12  # of ICARUS' photomultipliers, wavelength shifter included

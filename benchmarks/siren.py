@@ -26,8 +26,8 @@ import numpy as np
 from jax import Array
 
 from bayescal.diagnostics.files import write_figure
-from bayescal.diagnostics.plots_siren import bias_figure, learning_figure
-from bayescal.light.bias import Bias, bias_against_visibility, mean_bias
+from bayescal.diagnostics.plots_visibility import bias_figure, learning_figure
+from bayescal.diagnostics.visibility_bias import Bias, bias_against_visibility, mean_bias
 from bayescal.light.box import Box
 from bayescal.light.detector import physical_visibility
 from bayescal.light.library import PhotonLibrary

@@ -32,9 +32,11 @@ from bayescal.readers.hdf5 import (
     open_hdf5,
     read_array,
     read_table,
+    read_truth_group,
     require_finite,
     require_not_negative,
     write_hdf5,
+    write_truth_group,
 )
 
 FORMAT = "bayescal-flashes"
@@ -185,8 +187,7 @@ def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file was simulated with, by name; empty for real data."""
     with open_hdf5(path) as file:
         _check_format(file)
-        group = file.get("truth")
-        return {str(name): read_array(group, str(name)) for name in group} if isinstance(group, h5py.Group) else {}
+        return read_truth_group(file)
 
 
 def write_flashes(
@@ -222,9 +223,7 @@ def write_flashes(
         for name, (columns, values) in tables.items():
             file[name] = _rows(columns, values)
         file["pe"], file["saturated"] = np.asarray(flashes.pe), np.asarray(flashes.saturated)
-        for name, value in (truth or {}).items():
-            dataset = file.create_dataset(f"truth/{name}", data=np.asarray(value))
-            dataset.attrs["units"] = (units or {}).get(name, "")
+        write_truth_group(file, truth or {}, units or {})
 
 
 def check_volumes(clusters: Clusters, n_volumes: int, path: Path | str) -> None:

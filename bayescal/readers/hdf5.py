@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayescal.errors import InputError
 
@@ -119,6 +119,19 @@ def require_not_negative(where: str, columns: Mapping[str, NDArray]) -> None:
             raise InputError(
                 f"{where}: `{name}` must not be negative, row {row} is {values[row]}; mend or leave out that row"
             )
+
+
+def read_truth_group(file: h5py.File) -> dict[str, NDArray]:
+    """The parameters that a file was simulated with, by name; empty where it has no group `truth`."""
+    group = file.get("truth")
+    return {str(name): read_array(group, str(name)) for name in group} if isinstance(group, h5py.Group) else {}
+
+
+def write_truth_group(file: h5py.File, truth: Mapping[str, ArrayLike], units: Mapping[str, str]) -> None:
+    """Write the parameters of a simulation as the group `truth`: one dataset each, with the attribute `units`."""
+    for name, value in truth.items():
+        dataset = file.create_dataset(f"truth/{name}", data=np.asarray(value))
+        dataset.attrs["units"] = units.get(name, "")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayescal.charge.electronics import Electronics
 from bayescal.charge.geometry import PixelGeometry
 from bayescal.errors import InputError
-from bayescal.readers.hdf5 import open_hdf5, read_array, read_table, require_finite, write_hdf5
+from bayescal.readers.hdf5 import open_hdf5, read_table, read_truth_group, require_finite, write_hdf5, write_truth_group
 
 FORMAT = "bayescal-hits"
 VERSION = 1
@@ -97,8 +97,7 @@ def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file of hits was simulated with, by name; empty for real data."""
     with open_hdf5(path) as file:
         _check_format(file)
-        group = file.get("truth")
-        return {str(name): read_array(group, str(name)) for name in group} if isinstance(group, h5py.Group) else {}
+        return read_truth_group(file)
 
 
 def write_hits(
@@ -124,9 +123,7 @@ def write_hits(
     with write_hdf5(path) as file:
         file.attrs.update(header)
         file["hits"] = _rows(hits)
-        for name, value in (truth or {}).items():
-            dataset = file.create_dataset(f"truth/{name}", data=np.asarray(value))
-            dataset.attrs["units"] = (units or {}).get(name, "")
+        write_truth_group(file, truth or {}, units or {})
 
 
 def check_pixels(hits: Hits, geometry: PixelGeometry, path: Path | str) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -37,10 +36,9 @@ LEAST_PE = 1e-6
 _CUT = 30.0  # shifts whose log-likelihood promises less than the best by this get no fine nodes
 _CAUTION = 0.5  # of what a step from a coarse node promises: the linear extrapolation may be off by this fraction
 _LEAST_NODES = 8  # coarse nodes are a multiple of it, so that few shapes are compiled
-_SUBDIVISION = 8  # of a step, by interpolation, where sets and quantiles are computed
-_NEWTON_STEPS = 4
-_N_MODES = 4
-_LEAST_INFORMATION = 1e-12  # [1/cm^2]
+LEAST_INFORMATION = 1e-12
+"""Where light says nothing of the shift, Newton steps take this Fisher information [1/cm^2]."""
+
 _CHUNK_ELEMENTS = 1 << 22
 _LARGEST_CHUNK = 256
 
@@ -116,27 +114,6 @@ class ShiftPosterior(eqx.Module):
     log_density: Float[Array, "*cluster node"]
     log_evidence: Float[Array, "*cluster"]
     resolution: Float[Array, "*cluster"]
-
-
-class Modes(NamedTuple):
-    """Maxima of the posterior by falling density: place [cm], log-density and mass of the peak; NaN where none is."""
-
-    shift_cm: Float[Array, "*cluster mode"]
-    log_density: Float[Array, "*cluster mode"]
-    mass: Float[Array, "*cluster mode"]
-
-
-class DensestSet(NamedTuple):
-    """Intervals, by position, that together are the smallest set of a given mass; NaN beyond the last.
-
-    Attributes:
-        lower_cm, upper_cm: ends of the intervals.
-        mass: probability of each.
-    """
-
-    lower_cm: Float[Array, "*cluster interval"]
-    upper_cm: Float[Array, "*cluster interval"]
-    mass: Float[Array, "*cluster interval"]
 
 
 def make_grid(batch: ClusterBatch, *, coarse_cm: float = 5.0, n_fine: int = 64) -> Grid:
@@ -220,7 +197,7 @@ def shift_posteriors(
 def scan(batch: ClusterBatch, light: Light, grid: Grid) -> Scan:
     """Expected light and its slope of one cluster (a batch without its axis) at the coarse nodes."""
     shift = jnp.linspace(batch.lowest_cm, batch.highest_cm, grid.n_coarse)
-    shifted = _shifted(batch, light)
+    shifted = light_of_shift(batch, light)
     mean, slope = jax.vmap(lambda x: jax.jvp(shifted, (x,), (jnp.ones_like(x),)))(shift)
     return Scan(shift, mean, slope)
 
@@ -245,12 +222,12 @@ def refine(
     """
     coarse = log_likelihood(scan.mean_pe, counts, light) + constraint.log_density(scan.shift_cm)
     fine, resolution = _fine_nodes(scan, coarse, counts, light, constraint, grid.n_fine)
-    mean = jax.vmap(_shifted(batch, light))(fine)
+    mean = jax.vmap(light_of_shift(batch, light))(fine)
     values = jnp.concatenate([coarse, log_likelihood(mean, counts, light) + constraint.log_density(fine)])
     shift = jnp.concatenate([scan.shift_cm, fine])
     order = jnp.argsort(shift)
     shift, values = shift[order], values[order]
-    log_total = logsumexp(values, b=_widths(shift))
+    log_total = logsumexp(values, b=node_widths(shift))
     return ShiftPosterior(
         shift, values - log_total, log_total - jnp.log(batch.highest_cm - batch.lowest_cm), resolution
     )
@@ -272,89 +249,7 @@ def chunk_size(batch: ClusterBatch, n_sensors: int, grid: Grid) -> int:
     return next(size for size in range(room, 0, -1) if batch.n_clusters % size == 0)
 
 
-@eqx.filter_jit
-def moments(posterior: ShiftPosterior) -> tuple[Float[Array, "*cluster"], Float[Array, "*cluster"]]:
-    """Mean and standard deviation of the shift [cm]."""
-    mass = jnp.exp(posterior.log_density) * _widths(posterior.shift_cm)
-    mean = (mass * posterior.shift_cm).sum(axis=-1)
-    return mean, jnp.sqrt((mass * (posterior.shift_cm - mean[..., None]) ** 2).sum(axis=-1))
-
-
-@eqx.filter_jit
-def densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, *, n_intervals: int = 4) -> DensestSet:
-    """The smallest set of shifts with a probability, which may be several intervals.
-
-    Args:
-        posterior: of one cluster or a batch.
-        level: probability, for example 0.68.
-        n_intervals: room for intervals; where there are more, the last of them are left out.
-    """
-    if posterior.log_evidence.ndim == 0:
-        return _densest_set(posterior, level, n_intervals)
-    return jax.vmap(lambda one: _densest_set(one, level, n_intervals))(posterior)
-
-
-@eqx.filter_jit
-def find_modes(
-    posterior: ShiftPosterior,
-    batch: ClusterBatch,
-    counts: Float[Array | np.ndarray, "cluster sensor"],
-    light: Light,
-    constraint: Constraint,
-) -> Modes:
-    """The highest maxima of each posterior, refined by Newton steps.
-
-    Args:
-        posterior: of the batch, by `shift_posteriors`.
-        batch: the clusters.
-        counts: light of each cluster's flash [p.e.], NaN where a sensor is absent.
-        light: expected light and its readout.
-        constraint: what else is known of the shifts.
-    """
-
-    def one(row: tuple) -> Modes:
-        posterior, batch, counts, constraint = row
-        peaks = _peaks(posterior)
-        shifted = _shifted(batch, light)
-
-        def value(x: Float[Array, ""]) -> Float[Array, ""]:
-            return log_likelihood(shifted(x)[None], counts, light)[0] + constraint.log_density(x)
-
-        def slope(x: Float[Array, ""]) -> Float[Array, ""]:
-            return jax.jvp(value, (x,), (jnp.ones_like(x),))[1]
-
-        def newton(x: Float[Array, ""], low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, ""]:
-            def step(_: int, x: Float[Array, ""]) -> Float[Array, ""]:
-                score, curvature = jax.jvp(slope, (x,), (jnp.ones_like(x),))
-                # where the curve is not concave, to the neighbouring node uphill
-                return jnp.clip(x + score / jnp.maximum(-curvature, _LEAST_INFORMATION), low, high)
-
-            return jax.lax.fori_loop(0, _NEWTON_STEPS, step, x)
-
-        found = jax.vmap(newton)(peaks.start_cm, peaks.lower_cm, peaks.upper_cm)
-        log_total = posterior.log_evidence + jnp.log(batch.highest_cm - batch.lowest_cm)
-        log_density = jax.vmap(value)(found) - log_total
-        return Modes(*(jnp.where(peaks.mass > 0, each, jnp.nan) for each in (found, log_density, peaks.mass)))
-
-    rows = jax.tree.map(jnp.asarray, (posterior, batch, counts, constraint))
-    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], Grid(_N_MODES, _N_MODES)))
-
-
-@eqx.filter_jit
-def sample(key: Array, posterior: ShiftPosterior, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-    """Independent shifts from the posterior of one cluster [cm].
-
-    Args:
-        key: random key.
-        posterior: of one cluster.
-        shape: of the draws.
-    """
-    shift, _, mass = _subdivided(posterior)
-    edges = jnp.concatenate([jnp.zeros(1), jnp.cumsum(mass)])
-    return jnp.interp(jax.random.uniform(key, shape), edges / edges[-1], shift)
-
-
-def _shifted(batch: ClusterBatch, light: Light) -> Callable[[Float[Array, ""]], Float[Array, " sensor"]]:
+def light_of_shift(batch: ClusterBatch, light: Light) -> Callable[[Float[Array, ""]], Float[Array, " sensor"]]:
     """Expected light of a cluster as a function of its shift [cm]."""
 
     def mean_pe(shift_cm: Float[Array, ""]) -> Float[Array, " sensor"]:
@@ -385,7 +280,7 @@ def _fine_nodes(
     residual = jnp.where(present, counts, 0.0) - scan.mean_pe
     score = (weight * residual).sum(axis=-1) + precision * (constraint.mean_cm - scan.shift_cm)
     half = (scan.shift_cm[1] - scan.shift_cm[0]) / 2
-    step = jnp.clip(score / jnp.maximum(information, _LEAST_INFORMATION), -half, half)
+    step = jnp.clip(score / jnp.maximum(information, LEAST_INFORMATION), -half, half)
     gain = score * step - 0.5 * information * step**2
     kept = log_value + (1 + _CAUTION) * gain > jnp.max(log_value + gain) - _CUT
     edges = jnp.concatenate([scan.shift_cm[:1], scan.shift_cm[1:] - half, scan.shift_cm[-1:]])
@@ -395,66 +290,8 @@ def _fine_nodes(
     return jax.lax.stop_gradient((jnp.interp(places, wanted, edges), wanted[-1] / n_fine))
 
 
-def _widths(shift_cm: Float[Array, "*cluster node"]) -> Float[Array, "*cluster node"]:
+def node_widths(shift_cm: Float[Array, "*cluster node"]) -> Float[Array, "*cluster node"]:
     """Weights of the trapezoidal rule [cm]."""
     step = jnp.diff(shift_cm, axis=-1)
     edge = jnp.zeros_like(step[..., :1])
     return (jnp.concatenate([edge, step], axis=-1) + jnp.concatenate([step, edge], axis=-1)) / 2
-
-
-class _Pieces(NamedTuple):
-    """A posterior on pieces of its steps: their edges, their log-density and their masses, which add up to one."""
-
-    edge_cm: Float[Array, " edge"]
-    log_density: Float[Array, " piece"]
-    mass: Float[Array, " piece"]
-
-
-def _subdivided(posterior: ShiftPosterior) -> _Pieces:
-    """The posterior on pieces of its steps, log-densities interpolated."""
-    place = jnp.arange(posterior.shift_cm.shape[-1], dtype=float)
-    n_pieces = (place.size - 1) * _SUBDIVISION
-    edge = jnp.interp(jnp.arange(n_pieces + 1) / _SUBDIVISION, place, posterior.shift_cm)
-    log_density = jnp.interp((jnp.arange(n_pieces) + 0.5) / _SUBDIVISION, place, posterior.log_density)
-    mass = jnp.exp(log_density) * jnp.diff(edge)
-    return _Pieces(edge, log_density, mass / mass.sum())
-
-
-def _densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, n_intervals: int) -> DensestSet:
-    """`densest_set` of one cluster."""
-    edge, log_density, mass = _subdivided(posterior)
-    order = jnp.argsort(-log_density)
-    before = jnp.cumsum(mass[order]) - mass[order]
-    inside = jnp.zeros(mass.size, bool).at[order].set(before < level)
-    outside = jnp.concatenate([jnp.zeros(1, bool), inside[:-1]])
-    number = jnp.cumsum(inside & ~outside) - 1
-    slot = jnp.where(inside, number, n_intervals)
-    total = jax.ops.segment_sum(mass, slot, n_intervals)
-    lower = jax.ops.segment_min(edge[:-1], slot, n_intervals)
-    upper = jax.ops.segment_max(edge[1:], slot, n_intervals)
-    there = jnp.arange(n_intervals) <= number[-1]
-    return DensestSet(*(jnp.where(there, values, jnp.nan) for values in (lower, upper, total)))
-
-
-class _Peaks(NamedTuple):
-    """Nodes at the highest maxima, the nodes beside them, and the masses of the peaks up to the valleys."""
-
-    start_cm: Float[Array, " mode"]
-    lower_cm: Float[Array, " mode"]
-    upper_cm: Float[Array, " mode"]
-    mass: Float[Array, " mode"]
-
-
-def _peaks(posterior: ShiftPosterior) -> _Peaks:
-    """The highest maxima of the posterior of one cluster; mass zero where there are fewer."""
-    shift, value = posterior.shift_cm, posterior.log_density
-    n_nodes = shift.size
-    before = jnp.concatenate([jnp.array([-jnp.inf]), value[:-1]])
-    after = jnp.concatenate([value[1:], jnp.array([-jnp.inf])])
-    top = (value > before) & (value >= after)
-    valley = (value <= before) & (value < after)
-    basin = jnp.cumsum(valley)
-    mass = jax.ops.segment_sum(jnp.exp(value) * _widths(shift), basin, n_nodes)
-    node = jnp.argsort(jnp.where(top, -value, jnp.inf))[:_N_MODES]
-    lower, upper = (shift[jnp.clip(node + step, 0, n_nodes - 1)] for step in (-1, 1))
-    return _Peaks(shift[node], lower, upper, jnp.where(top[node], mass[basin[node]], 0.0))

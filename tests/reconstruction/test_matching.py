@@ -119,18 +119,25 @@ def test_times_decide_between_look_alikes(event, toy, dense) -> None:
     assert (found.assignments.probability[ORDER, np.arange(5)] > 0.99).all()
 
 
-def test_a_hundred_clusters_need_few_pairs(toy, flash) -> None:
-    """In a long detector at most three pairs a cluster get the integral, and two are left in the sums."""
-    y, z = np.meshgrid(np.linspace(-45, 45, 4), np.linspace(-570, 570, 20))
-    place = np.stack([np.full(80, -17.0), y.ravel(), z.ravel()], axis=1)
-    half = np.array([15.0, 60.0, 600.0])
-    light = Light(type(toy.light.expected)(place, np.full(80, 40.0), half), toy.light.readout)
+def crowd(toy, flash, n_clusters: int) -> Matching:
+    """Matching of clusters in a detector whose length goes with their number: 20 in 240 cm with 16 sensors."""
+    n_rows = n_clusters // 5
+    y, z = np.meshgrid(np.linspace(-45, 45, 4), 60.0 * (np.arange(n_rows) - (n_rows - 1) / 2))
+    place = np.stack([np.full(y.size, -17.0), y.ravel(), z.ravel()], axis=1)
+    half = np.array([15.0, 60.0, 30.0 * n_rows])
+    light = Light(type(toy.light.expected)(place, np.full(y.size, 40.0), half), toy.light.readout)
     long = type(toy)(light, DriftVolumes(-half[None], half[None], np.ones(1)))
-    batch = batch_clusters(long.tracks(100, 100), long.volumes)
+    batch = batch_clusters(long.tracks(100, n_clusters), long.volumes)
     shift = np.random.default_rng(100).uniform(batch.lowest_cm, batch.highest_cm)
-    counts = flash(long, batch, shift, 100)[:100]
-    found = match(batch, counts, light, (Background(1.0, 20.0, 1e6, np.full(80, 0.5)), TRIGGER), GRID)
-    assert np.isfinite(found.log_weight.diagonal()).all()
-    assert len(found.pairs) <= 300
-    assert (found.assignments.probability > 0).sum() <= 200
-    assert (found.assignments.best == np.arange(100)).mean() > 0.95
+    counts = flash(long, batch, shift, 100)[:n_clusters]
+    return match(batch, counts, light, (Background(1.0, 20.0, 1e6, np.full(y.size, 0.5)), TRIGGER), GRID)
+
+
+def test_pairs_grow_more_like_the_clusters_than_like_all_pairs(toy, flash) -> None:
+    """From 20 to 100 clusters by less than 5^1.5, between 5 (linear) and 25 (all pairs); no true pair is lost."""
+    few, many = crowd(toy, flash, 20), crowd(toy, flash, 100)
+    for found, n_clusters in ((few, 20), (many, 100)):
+        assert np.isfinite(found.log_weight.diagonal()).all()
+        assert (found.assignments.best == np.arange(n_clusters)).mean() > 0.95
+    assert len(many.pairs) < 5**1.5 * len(few.pairs)
+    assert (many.assignments.probability > 0).sum() < 5**1.5 * (few.assignments.probability > 0).sum()

@@ -11,16 +11,13 @@ import scipy.optimize
 import scipy.stats
 
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
+from bayescal.reconstruction.shift_summary import densest_set, find_modes, moments, sample
 from bayescal.reconstruction.t0 import (
     Constraint,
     Grid,
     ShiftPosterior,
-    densest_set,
-    find_modes,
     make_grid,
-    moments,
     no_constraint,
-    sample,
     shift_of_time,
     shift_posteriors,
     time_constraint,

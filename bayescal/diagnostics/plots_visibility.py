@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayescal.diagnostics.figures import POSTERIOR, Drawing, arrange, palette
-from bayescal.light.bias import Bias
+from bayescal.diagnostics.visibility_bias import Bias
 
 SIZE = (4.2, 2.8)
 POINTS = 200

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayescal.diagnostics.plots_siren import bias_figure, learning_figure
-from bayescal.light.bias import Bias
+from bayescal.diagnostics.plots_visibility import bias_figure, learning_figure
+from bayescal.diagnostics.visibility_bias import Bias
 
 
 def test_bias_leaves_out_empty_bins() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayescal.light.bias import bias_against_visibility, mean_bias, relative_difference
+from bayescal.diagnostics.visibility_bias import bias_against_visibility, mean_bias, relative_difference
 
 
 def test_relative_difference() -> None:
