@@ -177,7 +177,10 @@ def _laplace(key, problem, settings, progress) -> Outcome:
 
 def _chains(key, problem, settings, progress) -> Outcome:
     def setup(trusted):
-        return Sampler(problem.potential, settings), mcmc.plan(settings, trusted=trusted)
+        attempts = mcmc.plan(settings, trusted=trusted)
+        if mcmc.holds_step(settings, problem.potential.size, trusted=trusted):
+            return Sampler(problem.potential, settings, mcmc.HELD_STEP), [mcmc.held(settings), *attempts]
+        return Sampler(problem.potential, settings), attempts
 
     return runs.draw(key, problem, setup, settings, progress)
 

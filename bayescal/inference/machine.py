@@ -22,11 +22,21 @@ LOOKS = 20  # the draws' quality is judged again when they have grown by about a
 DRAW = "draw "  # leads the names of physical values in a block
 
 
+LEAST_ACCEPTANCE = 0.5  # a step size that is held is given up where fewer trajectories are accepted
+
+
 class Phase(NamedTuple):
-    """A stretch of warm-up: iterations, and whether centre and factor are learnt from them at its end."""
+    """A stretch of warm-up.
+
+    Attributes:
+        iterations: their number.
+        learn: whether centre and factor are learnt from them at its end.
+        adapt: whether the step size adapts; where it does not, too small an acceptance ends the attempt.
+    """
 
     iterations: int
     learn: bool
+    adapt: bool = True
 
 
 class Attempt(NamedTuple):
@@ -194,12 +204,14 @@ class Machine:
         phase = self._attempts[state.attempt].phases[state.phase]
         iterations = min(self._settings.block, phase.iterations - state.length)
         if iterations:
-            state, trace = self._run(state, iterations, adapting=True)
+            state, trace = self._run(state, iterations, adapting=phase.adapt)
             state = state._replace(blocks=(*state.blocks, trace._asdict()))
         if state.length < phase.iterations:
             return state
+        if not phase.adapt and state.blocks and not _accepted(state):
+            return _next_attempt(state)
         chains, whitening = state.chains, state.whitening
-        if state.blocks:
+        if state.blocks and phase.adapt:
             chains = self._sampler.settle(chains)
         if state.blocks and phase.learn:
             chains, whitening = self._sampler.rewhiten(
@@ -211,7 +223,7 @@ class Machine:
         iterations = min(self._settings.block, self._goal(state) - state.length)
         state, trace = self._run(state, iterations, adapting=False)
         if trace.diverging.any() and not self._attempts[state.attempt].last:
-            return state._replace(attempt=state.attempt + 1, phase=0, blocks=())
+            return _next_attempt(state)
         figures = {name: value for name, value in trace._asdict().items() if name != "y"}
         values = self._potential.constrain(_places(trace.y, state.whitening))
         block = figures | {DRAW + name: value for name, value in values.items()}
@@ -221,6 +233,16 @@ class Machine:
         control = Control(iterations, adapting, self._attempts[state.attempt].target_accept)
         chains, trace = self._sampler.run(state.chains, state.whitening, control)
         return state._replace(chains=chains, gradients=state.gradients + self._sampler.gradients(trace)), trace
+
+
+def _accepted(state: State) -> bool:
+    """Whether enough trajectories were accepted in the second half of a phase."""
+    acceptance = state.joined()["acceptance_rate"]
+    return bool(acceptance[:, acceptance.shape[1] // 2 :].mean() > LEAST_ACCEPTANCE)
+
+
+def _next_attempt(state: State) -> State:
+    return state._replace(attempt=state.attempt + 1, phase=0, blocks=())
 
 
 def _places(y: np.ndarray, whitening: Gaussian) -> np.ndarray:

@@ -64,9 +64,15 @@ class Control(NamedTuple):
 
 
 class Sampler:
-    """HMC or NUTS on a potential: makes states and runs blocks of iterations. It changes none of its arguments."""
+    """HMC or NUTS on a potential: makes states and runs blocks of iterations. It changes none of its arguments.
 
-    def __init__(self, potential: Potential, settings: FitSettings) -> None:
+    Args:
+        potential: minus the log-density.
+        settings: of the fit.
+        first_step: step size of the first iterations, `FIRST_STEP` d^(-1/4) where absent.
+    """
+
+    def __init__(self, potential: Potential, settings: FitSettings, first_step: float | None = None) -> None:
         self.potential, self.settings = potential, settings
         energy = potential.programs.energy
 
@@ -76,7 +82,8 @@ class Sampler:
         self._kernel = kernel(settings)
         self._init, self._sample = hmc(potential_fn_gen=whitened, algo=self._kernel.algorithm)
         self._average_init, self._average_update = dual_averaging()
-        self._first_step = FIRST_STEP * potential.size**-0.25
+        self._guess = FIRST_STEP * potential.size**-0.25
+        self._first_step = first_step or self._guess
         self._run = Placement(settings, self._one_chain, (potential.inputs, potential.data))
 
     def start(self, key: PRNGKeyArray, whitening: Gaussian) -> Chains:
@@ -89,7 +96,7 @@ class Sampler:
         return self._chains([self._state(origin, jax.random.key(0))] * self.settings.chains)
 
     def _chains(self, states: list[HMCState]) -> Chains:
-        adaptation = self._average_init(float(np.log(2.0 * self._first_step)))
+        adaptation = self._average_init(float(np.log(2.0 * self._guess)))
         return Chains(_stack(states), _stack([adaptation] * len(states)))
 
     def _start_one(self, key: PRNGKeyArray, whitening: Gaussian) -> HMCState:

@@ -1,5 +1,7 @@
 """Warm-up, and what happens where the mode's curvature misleads."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import numpyro
@@ -9,7 +11,7 @@ import pytest
 from bayescal.inference.checkpoint import Store
 from bayescal.inference.laplace import Gaussian
 from bayescal.inference.machine import Machine
-from bayescal.inference.mcmc import plan, sample
+from bayescal.inference.mcmc import HELD_STEP, held, holds_step, plan, sample
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import Sampler
 from bayescal.inference.settings import FitSettings
@@ -59,3 +61,26 @@ def test_plan_of_the_first_attempt(trusted, lengths):
     assert [phase.iterations for phase in attempts[0].phases] == lengths
     assert [attempt.target_accept for attempt in attempts] == ([0.8] if trusted else []) + [0.9, 0.98]
     assert [attempt.last for attempt in attempts] == [False] * (len(attempts) - 1) + [True]
+
+
+def test_a_step_is_held_while_it_is_accepted(gaussian_case, key):
+    """On the metric of the posterior trees turn after three steps; one four times too wide gets a step that adapts."""
+    potential = Potential(*gaussian_case, key)
+    covariance, settings = gaussian_case.inputs["covariance"], FitSettings(draws=100)
+    for width, attempts in ((1.0, 1), (4.0, 2)):
+        factor = width * np.linalg.cholesky(covariance)
+        machine = Machine(Sampler(potential, settings, HELD_STEP), [held(settings), *plan(settings, trusted=True)])
+        start = partial(machine.start, key, Gaussian(gaussian_case.data, width**2 * covariance, factor))
+        run = sample(machine, start, Store(), lambda *looks: None)
+        assert run.attempts == attempts
+        assert run.stats["n_steps"].mean() < 3.1 or attempts > 1
+        assert np.allclose(run.stats["step_size"], HELD_STEP) == (attempts == 1)
+        assert run.stats["acceptance_rate"].mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("size", "trusted", "settings"),
+    [(6, False, {}), (33, True, {}), (6, True, {"target_accept": 0.9}), (6, True, {"method": "hmc"})],
+)
+def test_step_is_adapted_elsewhere(size, trusted, settings):
+    assert not holds_step(FitSettings(**settings), size, trusted=trusted)
