@@ -64,7 +64,9 @@ class FitSettings(BaseModel):
     )
     chains: int = Field(4, ge=1, description="Number of Markov chains (smc: independent runs).")
     warmup: int | None = Field(
-        None, ge=0, description="Warm-up iterations a chain; none: 50 where the mode's curvature serves, else 200."
+        None,
+        ge=0,
+        description="Warm-up iterations a chain; none: 50 where the mode's curvature serves (nuts: 20), else 200.",
     )
     draws: int = Field(
         500, ge=4, description="Draws kept a chain (laplace, pathfinder, svi: in all; smc: see particles)."
@@ -73,7 +75,13 @@ class FitSettings(BaseModel):
         None, description="Go on after `draws` until this holds for every parameter: ess > 400 and rhat < 1.01."
     )
     max_draws: int = Field(5000, ge=4, description="With until: stop at this many draws a chain.")
-    target_accept: float = Field(0.8, gt=0, lt=1, description="Acceptance that the step size is tuned to.")
+    target_accept: float = Field(
+        0.8,
+        gt=0,
+        lt=1,
+        description="Acceptance that the step size is tuned to; nuts on a nearly normal posterior takes the step that "
+        "is known to be best there, unless more than 0.8 is asked for.",
+    )
     max_tree_depth: int = Field(
         10,
         ge=1,

@@ -15,22 +15,26 @@ broadcast; counts are whole numbers, of any numeric type.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 Real = Float[Array, "..."]
 
-TINY_MEAN = 1e-300
+TINY_MEAN = 1e-60
 """Added to means where the logarithm of a tail is taken, so that gradients are right at a mean of zero."""
 
-_HEAD = 10  # terms of the sum of logarithms that are added one by one before the Euler-Maclaurin formula
+_GROUPS = (range(1), range(1, 5), range(5, 10))
+"""The first terms of the sum of logarithms: with one logarithm for the product of each group."""
+_TERMS = _GROUPS[-1].stop
 _BERNOULLI = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)  # B_2r / (2r (2r - 1)); the rest is below 2e-14
 _SERIES_BELOW = 0.05  # of the argument of log_ratio, where 14 terms of its series leave 2e-18
+_RATIO_SERIES = tuple((-1) ** k / (k + 1) for k in range(15))
+_SLOPE_SERIES = tuple(-((-1) ** k) * (k + 1) / (k + 2) for k in range(15))
 _POISSON_BELOW = 1e-14  # overdispersion below which draws are those of a Poisson distribution
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _FALL = 40.0  # natural logarithms by which the integrand of a tail falls over the nodes
@@ -38,39 +42,111 @@ _LONGEST = 500.0  # range of the nodes, for the exponential to stay finite
 _NEWTON_STEPS = 8
 
 
+@jax.custom_jvp
 def log_ratio(u: Real) -> Real:
     """log(1 + u)/u for u > -1, smooth at zero."""
     small = jnp.abs(u) < _SERIES_BELOW
-    near, far = jnp.where(small, u, 0.0), jnp.where(small, 1.0, u)
-    series = jnp.zeros_like(near)
-    for power in range(14, -1, -1):
-        series = series * near + (-1) ** power / (power + 1)
-    return jnp.where(small, series, jnp.log1p(far) / far)
+    far = jnp.where(small, 1.0, u)
+    return jnp.where(small, _polynomial(_RATIO_SERIES, jnp.where(small, u, 0.0)), jnp.log1p(far) / far)
+
+
+@log_ratio.defjvp
+def _log_ratio_jvp(primals: tuple[Real], tangents: tuple[Real]) -> tuple[Real, Real]:
+    (u,), (du,) = primals, tangents
+    ratio = log_ratio(u)
+    return ratio, _log_ratio_slope(u, ratio) * du
+
+
+def _log_ratio_slope(u: Real, ratio: Real) -> Real:
+    """Derivative of `log_ratio`, from its value."""
+    small = jnp.abs(u) < _SERIES_BELOW
+    far = jnp.where(small, 1.0, u)
+    near = _polynomial(_SLOPE_SERIES, jnp.where(small, u, 0.0))
+    return jnp.where(small, near, (1.0 / (1.0 + far) - ratio) / far)
+
+
+def _polynomial(coefficients: tuple[float, ...], u: Real) -> Real:
+    """Value of a polynomial, coefficients from the constant up."""
+    value = jnp.zeros_like(u)
+    for coefficient in reversed(coefficients):
+        value = value * u + coefficient
+    return value
 
 
 def log_probability(count: Array, mean: Real, overdispersion: Real) -> Real:
     """Log probability of a count; -inf for a count above zero where the mean is zero."""
     count = jnp.asarray(count, jnp.float64)
-    total = _sum_of_logs(count, mean, overdispersion) - gammaln(count + 1.0)
+    ones = jnp.ones_like(count)
+    total = _sum_of_logs(count, mean, overdispersion) - jax.lax.stop_gradient(_sum_of_logs(count, ones, ones))
     return total - mean * log_ratio(overdispersion) - count * jnp.log1p(overdispersion)
 
 
+@jax.custom_jvp
 def _sum_of_logs(count: Real, mean: Real, overdispersion: Real) -> Real:
     """Sum of log(mean + i overdispersion) over i < count: some terms, then the Euler-Maclaurin formula."""
-    total = jnp.zeros(jnp.broadcast_shapes(jnp.shape(count), jnp.shape(mean), jnp.shape(overdispersion)))
-    for index in range(_HEAD):
-        total += jnp.log(jnp.where(index < count, mean + index * overdispersion, 1.0))
-    rest = jnp.maximum(count - _HEAD, 0.0)
-    long = rest > 0
-    first = jnp.where(long, mean + _HEAD * overdispersion, 1.0)
-    last = jnp.where(long, mean + count * overdispersion, 1.0)
-    growth = jnp.log(last / jnp.where(first > 0, first, 1.0))
-    integral = rest * (jnp.log(last) + log_ratio(rest * overdispersion / jnp.where(first > 0, first, 1.0)) - 1.0)
-    total += jnp.where(long, integral - 0.5 * growth, 0.0)
+    total = _head(count, mean, overdispersion)
+    rest, first, last = _ends(count, mean, overdispersion)
+    integral = rest * (jnp.log(last) + log_ratio(rest * overdispersion / first) - 1.0)
+    total += jnp.where(rest > 0, integral - 0.5 * jnp.log(last / first), 0.0)
     for order, coefficient in enumerate(_BERNOULLI):
-        ends = [(overdispersion / jnp.where(end > 0, end, 1.0)) ** (2 * order + 1) for end in (first, last)]
-        total += jnp.where(long, coefficient * (ends[1] - ends[0]), 0.0)
+        power = 2 * order + 1
+        total += coefficient * ((overdispersion / last) ** power - (overdispersion / first) ** power)
     return total
+
+
+@_sum_of_logs.defjvp
+def _sum_of_logs_jvp(primals: tuple[Real, ...], tangents: tuple[Real, ...]) -> tuple[Real, Real]:
+    """The derivatives by mean and overdispersion in closed form; the count is data."""
+    count, mean, overdispersion = primals
+    by_mean, by_overdispersion = _head_slopes(count, mean, overdispersion)
+    rest, first, last = _ends(count, mean, overdispersion)
+    u = rest * overdispersion / first
+    slope = rest**2 * _log_ratio_slope(u, log_ratio(u)) / first**2
+    by_mean += rest / last - slope * overdispersion - 0.5 * (1.0 / last - 1.0 / first) * (rest > 0)
+    by_overdispersion += (rest * count - 0.5 * count) / last * (rest > 0) + slope * mean
+    by_overdispersion += 0.5 * _TERMS / first * (rest > 0)
+    for end, sign in ((last, 1.0), (first, -1.0)):
+        part = overdispersion / end
+        falling = sum(
+            sign * coefficient * (2 * order + 1) * part ** (2 * order) for order, coefficient in enumerate(_BERNOULLI)
+        )
+        by_mean -= falling * part / end
+        by_overdispersion += falling * mean / end**2
+    value = _sum_of_logs(count, mean, overdispersion)
+    return value, by_mean * tangents[1] + by_overdispersion * tangents[2]
+
+
+def _head(count: Real, mean: Real, overdispersion: Real) -> Real:
+    """The first terms of the sum of logarithms."""
+    products = (math.prod(jnp.where(i < count, mean + i * overdispersion, 1.0) for i in group) for group in _GROUPS)
+    return sum(map(jnp.log, products))
+
+
+def _head_slopes(count: Real, mean: Real, overdispersion: Real) -> tuple[Real, Real]:
+    """Derivatives of the first terms: sums of 1/t_i and of i/t_i, one division for a group."""
+    by_mean = by_overdispersion = jnp.zeros(())
+    for group in _GROUPS:
+        product, ones, numbers = 1.0, 0.0, 0.0
+        for i in group:
+            there = i < count
+            term = jnp.where(there, mean + i * overdispersion, 1.0)
+            product, ones, numbers = (
+                product * term,
+                ones * term + jnp.where(there, product, 0.0),
+                numbers * term + jnp.where(there, i * product, 0.0),
+            )
+        by_mean, by_overdispersion = by_mean + ones / product, by_overdispersion + numbers / product
+    return by_mean, by_overdispersion
+
+
+def _ends(count: Real, mean: Real, overdispersion: Real) -> tuple[Real, Real, Real]:
+    """Number of terms after the first ones, the first of them and the one after the last; 0, 1, 1 where there are none.
+
+    A first one of zero, which no mean above zero has, is replaced by one.
+    """
+    rest = jnp.maximum(count - _TERMS, 0.0)
+    first, last = (jnp.where(rest > 0, mean + end * overdispersion, 1.0) for end in (_TERMS, count))
+    return rest, jnp.where(first > 0, first, 1.0), last
 
 
 class LogTails(NamedTuple):
@@ -91,7 +167,7 @@ def log_tails(limit: Array, mean: Real, overdispersion: Real) -> LogTails:
     limit, mean, overdispersion = jnp.broadcast_arrays(limit, mean, overdispersion)
     above_is_small = mean < limit
     side = jnp.where(above_is_small, -1.0, 1.0)
-    length = jax.lax.stop_gradient(_length(side, limit, mean, overdispersion))
+    length = _length(side, *map(jax.lax.stop_gradient, (limit, mean, overdispersion)))
     position = 0.5 * length[..., None] * (1.0 + jnp.asarray(_NODES))
     density = jnp.exp(
         _exponent(side[..., None] * position, limit[..., None], mean[..., None], overdispersion[..., None])
@@ -118,11 +194,12 @@ def _length(side: Real, limit: Real, mean: Real, overdispersion: Real) -> Real:
 
     steepness, curvature = slope(jnp.zeros_like(limit)), weight / (1.0 + overdispersion) ** 2
     length = 2.0 * _FALL / (steepness + jnp.sqrt(steepness**2 + 2.0 * curvature * _FALL))
-    for _ in range(_NEWTON_STEPS):
-        length = jnp.clip(length, 0.0, _LONGEST)
+
+    def newton(_: int, length: Real) -> Real:
         fall = -_exponent(side * length, limit, mean, overdispersion)
-        length = length + (_FALL - fall) / slope(length)
-    return jnp.clip(length, 0.0, _LONGEST)
+        return jnp.clip(length + (_FALL - fall) / slope(length), 0.0, _LONGEST)
+
+    return jax.lax.fori_loop(0, _NEWTON_STEPS, newton, jnp.clip(length, 0.0, _LONGEST))
 
 
 def draw(key: Array, mean: Real, overdispersion: Real, shape: tuple[int, ...]) -> Array:
