@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import numpyro.distributions as dist
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
@@ -17,7 +16,7 @@ from bayescal.inference import Result, fit
 from bayescal.inference.checkpoint import Unfinished
 from bayescal.inference.progress import ProgressFunction, silent
 from bayescal.model_files import ModelFile
-from bayescal.parameters import units
+from bayescal.parameters import is_free, units
 from bayescal.pointwise import event_log_likelihood, readout_residuals
 from bayescal.provenance import digest, provenance
 from bayescal.study import Study, build, study_priors
@@ -43,9 +42,9 @@ def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unf
         unfinished: what to do where `run_folder` holds a fit: `refuse`, `resume` or `restart`.
 
     Returns:
-        The result, with the data's summaries and their replicas where the model file makes such (`predictive`), and the
-        log-likelihoods and residuals of `bayescal.pointwise`, unless the fit was interrupted. The folder is left to be
-        removed when the result is saved.
+        The result, with draws of what the model integrated out (`complete`), the data's summaries and their replicas
+        (`predictive`) where the model file makes such, and the log-likelihoods and residuals of `bayescal.pointwise`,
+        unless the fit was interrupted. The folder is left to be removed when the result is saved.
 
     Raises:
         InputError: the study names no data, what it names cannot be used, or the folder holds another fit.
@@ -70,7 +69,9 @@ def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unf
     )
     if result.method == "map" or result.interrupted:
         return result
-    summary_key, pointwise_key = jax.random.split(replica_key)
+    summary_key, pointwise_key, complete_key = jax.random.split(replica_key, 3)
+    if model.has("complete"):
+        result = with_completed(complete_key, result, model, (inputs, data))
     if model.has("predictive"):
         result = with_replicas(summary_key, result, model, (inputs, data))
     return with_pointwise(pointwise_key, result, model, (inputs, data))
@@ -88,7 +89,7 @@ def rebuilt(study: Study, result: Result) -> tuple[ModelFile, Any, Any]:
     if known is not None and study.data.is_file() and digest(study.data) != known:
         raise InputError(f"{study.data}: not the data that the result was fitted to; fit again or name the right study")
     model, inputs, data = build(study)
-    free = {name for name, prior in study_priors(study, model).items() if isinstance(prior, dist.Distribution)}
+    free = {name for name, prior in study_priors(study, model).items() if is_free(prior)}
     unlike = sorted(free ^ (set(result.names) & {parameter.name for parameter in model.parameters}))
     if unlike:
         raise InputError(
@@ -96,6 +97,17 @@ def rebuilt(study: Study, result: Result) -> tuple[ModelFile, Any, Any]:
             "the right study"
         )
     return model, inputs, data
+
+
+def with_completed(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:
+    """The result with the group `completed`: draws of what the model integrated out, one for each of the posterior."""
+    posterior = result.data["posterior"].to_dataset()
+    shape = posterior.sizes["chain"], posterior.sizes["draw"]
+    completed = model.hook("complete")(key, {name: result.draws(name) for name in result.names}, *arguments)
+    arrays = {name: np.asarray(values).reshape(*shape, *np.shape(values)[1:]) for name, values in completed.items()}
+    groups = result.data.copy()
+    groups["completed"] = xr.DataTree(xr.Dataset(variables(arrays, ("chain", "draw"))))
+    return Result(groups)
 
 
 def with_replicas(key: PRNGKeyArray, result: Result, model: ModelFile, arguments: tuple[Any, Any]) -> Result:

@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import numpyro.distributions as dist
 import scipy.linalg
 from jaxtyping import PRNGKeyArray
 
@@ -25,7 +24,7 @@ from bayescal.errors import InputError
 from bayescal.inference.potential import Potential
 from bayescal.information import Likelihood, batch_hessians
 from bayescal.model_files import ModelFile
-from bayescal.parameters import Parameter
+from bayescal.parameters import Parameter, is_free
 from bayescal.simulation import site_sampler
 from bayescal.study import Study, common_inputs, load_inputs, prepared, study_model, study_priors, study_truth
 
@@ -140,7 +139,7 @@ def forecast(key: PRNGKeyArray, study: Study, replicas: int, batches: int) -> Fo
     """
     model = study_model(study)
     priors = study_priors(study, model)
-    free = [p for p in model.parameters if isinstance(priors[p.name], dist.Distribution)]
+    free = [p for p in model.parameters if is_free(priors[p.name])]
     constants = [parameter for parameter in free if parameter.per is None]
     if not constants:
         raise InputError(f"{study.path} [parameters]: no constant is free; give at least one a prior")

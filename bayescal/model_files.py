@@ -10,6 +10,8 @@ Where a file has them, these are used, too:
 - `tempered(inputs, stage)`: inputs of an easier problem, None where there is no such stage;
 - `describe(inputs, data)`: sizes by name; `read_truth(path)`: what simulated data were drawn with, by parameter;
 - `exposure(inputs) -> (amount, unit)`: of the inputs, (50.0, "cm of track"); the number of events where it is absent;
+- `complete(key, draws, inputs, data) -> {name: array [draw, ...]}`: of what the model integrated out, an exact draw for
+  each of the posterior's, {parameter: array [draw, ...]};
 - `predictive(key, inputs, data, draws) -> {name: (observed, replicas)}`: summaries [...] of the data and of data made
   with posterior draws [draw, ...];
 - `readouts(inputs) -> {column: array [readout]}`: what is known of each row of the observed site's batch: `live`

@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from bayescal.errors import InputError
 
-Prior = dist.Distribution | float
+
+class Hierarchical(eqx.Module):
+    """A prior whose arguments are other parameters: `{LogNormal = ["yield_location", "yield_spread"]}`.
+
+    Attributes:
+        kind: name of a distribution of `numpyro.distributions`.
+        arguments: a number, or the name of a parameter that has no hierarchical prior itself, by name of the argument.
+    """
+
+    kind: str = eqx.field(static=True)
+    arguments: tuple[tuple[str, float | str], ...] = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, kind: str, **arguments: float | str) -> Hierarchical:
+        """From arguments by name."""
+        return cls(kind, tuple(arguments.items()))
+
+    def given(self, values: Mapping[str, Value]) -> dist.Distribution:
+        """The distribution for values of the parameters by name."""
+        named = {key: values[each] if isinstance(each, str) else each for key, each in self.arguments}
+        return getattr(dist, self.kind)(**named)
+
+
+Prior = dist.Distribution | Hierarchical | float
 """A prior to draw from, or the number at which a parameter is held fixed."""
+
+Groups = Mapping[str, Mapping[str, Int[Array | np.ndarray, " member"]]]
+"""For a plate, for another one that groups its members, the group of each: {"sensor": {"kind": [0, 0, 1, ...]}}."""
 
 Value = Float[Array, " member"] | Float[Array, ""] | float
 """A parameter inside a model: one value, or a vector with one value a member of its plate."""
@@ -40,7 +68,7 @@ class Parameter(eqx.Module):
     name: str = eqx.field(static=True)
     unit: str = eqx.field(static=True)
     nominal: float
-    prior: dist.Distribution
+    prior: dist.Distribution | Hierarchical
     free: bool = eqx.field(static=True, default=True)
     per: str | None = eqx.field(static=True, default=None)
     description: str = eqx.field(static=True, default="")
@@ -52,8 +80,16 @@ class Parameter(eqx.Module):
         return self.prior if self.free else self.nominal
 
 
+def is_free(prior: object) -> bool:
+    """Whether a prior is one to draw from, not a number or an array of them."""
+    return isinstance(prior, dist.Distribution | Hierarchical)
+
+
 def draw(
-    parameters: Iterable[Parameter], priors: Mapping[str, Prior], sizes: Mapping[str, int] | None = None
+    parameters: Iterable[Parameter],
+    priors: Mapping[str, Prior],
+    sizes: Mapping[str, int] | None = None,
+    groups: Groups | None = None,
 ) -> dict[str, Value]:
     """Values of all parameters, to be called inside a NumPyro model.
 
@@ -61,22 +97,56 @@ def draw(
         parameters: what the model knows.
         priors: a distribution to draw from or a number to hold, by name; a parameter that is not named has its default.
         sizes: members of each plate, for parameters with one value a member.
+        groups: of these members, for hierarchical priors whose arguments have one value a group.
 
     Returns:
         A scalar a parameter, or a vector with one value a member of its plate.
+
+    Raises:
+        InputError: a parameter that is not known, or a hierarchical prior whose arguments are of other members.
     """
-    parameters = tuple(parameters)
-    require_known(priors, [parameter.name for parameter in parameters], "priors")
-    return {p.name: draw_one(p, priors.get(p.name, p.default), sizes or {}) for p in parameters}
+    by_name = {parameter.name: parameter for parameter in parameters}
+    require_known(priors, list(by_name), "priors")
+    chosen = {name: priors.get(name, parameter.default) for name, parameter in by_name.items()}
+    values: dict[str, Value] = {}
+    for name in sorted(by_name, key=lambda name: isinstance(chosen[name], Hierarchical)):  # others first, in order
+        prior = chosen[name]
+        if isinstance(prior, Hierarchical):
+            prior = prior.given(_for_members(by_name[name], prior, by_name, values, groups or {}))
+        values[name] = draw_one(by_name[name], prior, sizes or {})
+    return {name: values[name] for name in by_name}
 
 
-def draw_one(parameter: Parameter, prior: Prior, sizes: Mapping[str, int]) -> Value:
+def _for_members(
+    parameter: Parameter,
+    prior: Hierarchical,
+    by_name: Mapping[str, Parameter],
+    values: Mapping[str, Value],
+    groups: Groups,
+) -> dict[str, Value]:
+    """What the arguments of a hierarchical prior are for each member of the parameter's plate."""
+    found = {}
+    for name in (each for _, each in prior.arguments if isinstance(each, str)):
+        plate = by_name[name].per
+        if plate in (None, parameter.per):
+            found[name] = values[name]
+        elif plate in groups.get(parameter.per or "", {}):
+            found[name] = jnp.asarray(values[name])[jnp.asarray(groups[parameter.per or ""][plate])]
+        else:
+            member = parameter.per or "single value"
+            raise InputError(
+                f"prior of {parameter.name}: {name!r} has one value a {plate}, and no {member} belongs to one; name "
+                "another parameter"
+            )
+    return found
+
+
+def draw_one(parameter: Parameter, prior: dist.Distribution | float, sizes: Mapping[str, int]) -> Value:
     """Value of one parameter inside a NumPyro model: a sample site for a distribution, else the number itself."""
-    free = isinstance(prior, dist.Distribution)
     if parameter.per is None:
-        return jnp.asarray(numpyro.sample(parameter.name, prior)) if free else prior
+        return jnp.asarray(numpyro.sample(parameter.name, prior)) if isinstance(prior, dist.Distribution) else prior
     size = sizes[parameter.per]
-    if not free:
+    if not isinstance(prior, dist.Distribution):
         return jnp.broadcast_to(jnp.asarray(prior, dtype=float), (size,))
     with numpyro.plate(parameter.per, size):
         return jnp.asarray(numpyro.sample(parameter.name, prior))
@@ -119,16 +189,26 @@ def priors_from_toml(parameters: Iterable[Parameter], table: Mapping[str, object
         if isinstance(value, str) and value in words:
             priors[name] = words[value](by_name[name])
         else:
-            priors[name] = prior_from_toml(value, f"{where} {name}")
+            priors[name] = prior_from_toml(value, f"{where} {name}", [other for other in by_name if other != name])
+    for name, prior in priors.items():
+        if isinstance(prior, Hierarchical):
+            _refuse_second_level(name, prior, priors, where)
     return priors
 
 
-def prior_from_toml(value: object, where: str) -> Prior:
+def _refuse_second_level(name: str, prior: Hierarchical, priors: Mapping[str, Prior], where: str) -> None:
+    for _, other in prior.arguments:
+        if isinstance(other, str) and isinstance(priors[other], Hierarchical):
+            raise InputError(f"{where} {name}: {other!r} has a hierarchical prior itself; one level is possible")
+
+
+def prior_from_toml(value: object, where: str, others: Sequence[str] = ()) -> Prior:
     """A prior as a study writes it: a number, or one distribution of `numpyro.distributions` with its arguments.
 
     Args:
-        value: 0.5, {Uniform = [0.04, 0.07]} or {Normal = {loc = 0.5, scale = 0.1}}.
+        value: 0.5, {Uniform = [0.04, 0.07]}, {Normal = {loc = 0.5, scale = 0.1}} or {Normal = ["location", 0.1]}.
         where: file, table and key, for errors.
+        others: names of parameters that may stand for arguments.
 
     Raises:
         InputError: unknown distribution, wrong arguments, or a support that is empty or not one real number.
@@ -141,7 +221,11 @@ def prior_from_toml(value: object, where: str) -> Prior:
         )
     ((name, arguments),) = value.items()
     kind = distribution_type(name, where)
-    return build_prior(name, kind, named_arguments(name, kind, arguments, where), where)
+    found = named_arguments(name, kind, arguments, where, others)
+    numbers = {key: float(each) for key, each in found.items() if not isinstance(each, str)}
+    if len(numbers) == len(found):
+        return build_prior(name, kind, numbers, where)
+    return Hierarchical.of(name, **found)
 
 
 def finite(value: object, where: str) -> float:
@@ -161,8 +245,13 @@ def distribution_type(name: str, where: str) -> type:
     return getattr(dist, name)
 
 
-def named_arguments(name: str, kind: type, arguments: object, where: str) -> dict[str, float]:
-    """Arguments of a distribution by name; every one must be given unless the distribution can do without it."""
+def named_arguments(
+    name: str, kind: type, arguments: object, where: str, others: Sequence[str] = ()
+) -> dict[str, float | str]:
+    """Arguments of a distribution by name; every one must be given unless the distribution can do without it.
+
+    Each is a number, or one of the names of `others`.
+    """
     accepted = {k: p for k, p in inspect.signature(kind).parameters.items() if k != "validate_args"}
     needed = [k for k, p in accepted.items() if p.default is not None]
     expected = f"{name} takes {', '.join(k if k in needed else f'[{k}]' for k in accepted)}"
@@ -177,7 +266,14 @@ def named_arguments(name: str, kind: type, arguments: object, where: str) -> dic
     for key in needed:
         if key not in arguments:
             raise InputError(f"{where}: {expected}, but {key!r} is missing")
-    return {key: finite(value, f"{where} {name} {key}") for key, value in arguments.items()}
+    return {key: _argument(value, f"{where} {name} {key}", others) for key, value in arguments.items()}
+
+
+def _argument(value: object, where: str, others: Sequence[str]) -> float | str:
+    if isinstance(value, str) and others:
+        require_known([value], others, where)
+        return value
+    return finite(value, where)
 
 
 def build_prior(name: str, kind: type, arguments: dict[str, float], where: str) -> dist.Distribution:
@@ -198,8 +294,13 @@ def build_prior(name: str, kind: type, arguments: dict[str, float], where: str) 
     return prior
 
 
-def prior_to_toml(prior: dist.Distribution) -> str:
+def prior_to_toml(prior: dist.Distribution | Hierarchical) -> str:
     """How a study file writes a prior; the inverse of `prior_from_toml`."""
+    if isinstance(prior, Hierarchical):
+        written = (
+            f"{key} = {json.dumps(each) if isinstance(each, str) else number(each)}" for key, each in prior.arguments
+        )
+        return f"{{{prior.kind} = {{{', '.join(written)}}}}}"
     truncated = (dist.LeftTruncatedDistribution, dist.RightTruncatedDistribution, dist.TwoSidedTruncatedDistribution)
     name = type(prior).__name__
     if isinstance(prior, truncated):

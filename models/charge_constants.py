@@ -22,7 +22,7 @@ from bayescal.charge.recombination import Birks
 from bayescal.likelihoods.hits import SelfTriggeredReadout
 from bayescal.likelihoods.intervals import IntegerADC, RealADC
 from bayescal.likelihoods.pixel_hits import arrange, as_hits, charge_inputs, with_common_plans, with_plan
-from bayescal.parameters import Parameter, draw
+from bayescal.parameters import Parameter, draw, is_free
 from bayescal.readers.detector import read_detector
 from bayescal.readers.edepsim import read_segments
 from bayescal.readers.hits import check_pixels, read_hits, write_hits
@@ -187,12 +187,12 @@ def common(inputs):
 def fixed_or_nominal(inputs):
     """Every parameter at its fixed value, or the nominal one where it is free."""
     priors = {parameter.name: inputs.priors.get(parameter.name, parameter.default) for parameter in PARAMETERS}
-    return {p.name: p.nominal if isinstance(priors[p.name], dist.Distribution) else priors[p.name] for p in PARAMETERS}
+    return {p.name: p.nominal if is_free(priors[p.name]) else priors[p.name] for p in PARAMETERS}
 
 
 def start(inputs, data):
     """Drift field and event times, where free, from the straight line of first hits against drift distance."""
-    free = {name for name, prior in inputs.priors.items() if isinstance(prior, dist.Distribution)}
+    free = {name for name, prior in inputs.priors.items() if is_free(prior)}
     free |= {p.name for p in PARAMETERS if p.free and p.name not in inputs.priors}
     line = drift_line(data[..., 0], inputs.coverage, inputs.detector, own_times="event_time" in free)
     seeds = {"electric_field": line.electric_field, "event_time": line.event_time}

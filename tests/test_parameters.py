@@ -10,7 +10,7 @@ import pytest
 from numpyro import handlers
 
 from bayescal.errors import InputError
-from bayescal.parameters import Parameter, draw, prior_from_toml, prior_to_toml, priors_from_toml, units
+from bayescal.parameters import Hierarchical, Parameter, draw, prior_from_toml, prior_to_toml, priors_from_toml, units
 
 KB = Parameter("kb", "g/cm^3", 0.05, dist.Uniform(0.04, 0.07))
 RATE = Parameter("rate", "1/us", 1e-6, dist.LogUniform(1e-9, 1e-3), free=False)
@@ -104,7 +104,7 @@ def test_priors_are_read_and_written(written, kind, x):
         ({"Normal": {"loc": 0}}, "Normal takes loc, scale, but 'scale' is missing"),
         ({"Normal": [0, -1]}, "invalid scale"),
         ({"Normal": [0, float("nan")]}, "Normal scale: expected a finite number, got nan"),
-        ({"Uniform": [0, "1"]}, "Uniform high: expected a finite number, got '1'"),
+        ({"Uniform": [0, "1"]}, "Uniform high: '1' is not a parameter of this model"),
         ({"Uniform": [0.07, 0.04]}, "has an empty support"),
         ({"Uniform": [0.04, 0.04]}, "has an empty support"),
         ({"TruncatedNormal": [0, 1, 3, 1]}, "has an empty support"),
@@ -124,3 +124,47 @@ def test_errors_name_the_key_and_what_was_expected(value, sentence):
 def test_words_free_and_fixed():
     priors = priors_from_toml(ALL, {"rate": "free", "kb": "fixed", "gain": 2}, "here")
     assert priors == {"kb": 0.05, "rate": RATE.prior, "time": TIME.prior, "gain": 2.0}
+
+
+WIDTH = Parameter("width", "", 0.1, dist.HalfNormal(0.2), per="kind")
+YIELD = Parameter("light_yield", "", 1.0, Hierarchical.of("LogNormal", loc=0.5, scale="width"), per="sensor")
+KIND = {"sensor": {"kind": np.array([0, 0, 1])}}
+
+
+def test_arguments_of_a_hierarchical_prior_are_those_of_each_members_group():
+    widths = {"width": jnp.array([1e-6, 1.0])}
+    model = handlers.seed(lambda: draw((YIELD, WIDTH), widths, {"sensor": 3, "kind": 2}, KIND), jax.random.key(0))
+    sites = handlers.trace(model).get_trace()
+    np.testing.assert_array_equal(sites["light_yield"]["fn"].base_dist.scale, [1e-6, 1e-6, 1.0])
+    np.testing.assert_allclose(model()["light_yield"][:2], np.exp(0.5), rtol=1e-5)
+    assert list(model()) == ["light_yield", "width"]
+
+
+def test_a_hierarchical_prior_is_read_and_written():
+    table = tomllib.loads('light_yield = {LogNormal = [0.5, "width"]}\nwidth = {HalfNormal = 0.3}')
+    prior = priors_from_toml((YIELD, WIDTH), table, "study")["light_yield"]
+    assert prior == Hierarchical.of("LogNormal", loc=0.5, scale="width")
+    again = tomllib.loads(f"light_yield = {prior_to_toml(prior)}")["light_yield"]
+    assert prior_from_toml(again, "study", ["width"]) == prior
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (
+            'light_yield = {LogNormal = [0.0, "widht"]}',
+            "'widht' is not a parameter of this model; did you mean 'width'?",
+        ),
+        ('light_yield = {LogNormal = ["width"]}', "takes loc, scale, got 1 argument"),
+        ('width = {HalfNormal = "light_yield"}', "has a hierarchical prior itself; one level is possible"),
+    ],
+)
+def test_wrong_hierarchical_priors(table, sentence):
+    with pytest.raises(InputError, match=sentence):
+        priors_from_toml((YIELD, WIDTH), tomllib.loads(table), "study")
+
+
+def test_a_hierarchical_prior_of_other_members():
+    model = handlers.seed(lambda: draw((YIELD, WIDTH), {}, {"sensor": 3, "kind": 2}), jax.random.key(0))
+    with pytest.raises(InputError, match="'width' has one value a kind, and no sensor belongs to one"):
+        model()

@@ -6,7 +6,8 @@ data; `log_prior` holds the prior's log-density of each parameter, members of a 
 and covariance at the mode, in physical and in unconstrained coordinates; in large spaces `mean` and `sd`, and the
 covariance in few numbers (`bayescal.inference.gaussian.LowRankGaussian`). `approximation`, of laplace, pathfinder and
 svi: `shift` and `sd_ratio` of every scalar parameter, as `bayescal.inference.importance.Bias` defines them, and, of
-svi, the evidence's lower bound at every step, `elbo` [nats]. The root holds `format`, `version`,
+svi, the evidence's lower bound at every step, `elbo` [nats]. `completed`, of models that integrate something out: draws
+of it, one for each of the posterior. The root holds `format`, `version`,
 `method`, `converged`, `verdict` and, as JSON text, `provenance`.
 """
 

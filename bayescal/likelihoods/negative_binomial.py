@@ -119,7 +119,7 @@ def _sum_of_logs_jvp(primals: tuple[Real, ...], tangents: tuple[Real, ...]) -> t
 def _head(count: Real, mean: Real, overdispersion: Real) -> Real:
     """The first terms of the sum of logarithms."""
     products = (math.prod(jnp.where(i < count, mean + i * overdispersion, 1.0) for i in group) for group in _GROUPS)
-    return sum(map(jnp.log, products))
+    return sum(map(jnp.log, products), start=jnp.zeros(()))
 
 
 def _head_slopes(count: Real, mean: Real, overdispersion: Real) -> tuple[Real, Real]:
