@@ -26,7 +26,7 @@ from bayescal.light.library import PhotonLibrary, voxel_centres_cm
 from bayescal.light.sensors import Sensors
 from bayescal.light.visibility import Medium, PhysicalVisibility
 from bayescal.likelihoods.counts import PhotonCounts
-from bayescal.readers.flashes import Clusters, clusters_from_points
+from bayescal.flashes import Clusters, clusters_from_points
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
 from bayescal.reconstruction.shift_summary import densest_set, moments

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescal.errors import InputError
-from bayescal.readers.flashes import LightEvents, clusters_from_points, flashes_from_rows
+from bayescal.flashes import LightEvents, clusters_from_points, flashes_from_rows
 from bayescal.readers.hdf5 import open_hdf5, read_array, require_finite
 
 _COLUMNS = ("point", "group", "flash", "qtime", "ftime")

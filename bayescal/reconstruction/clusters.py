@@ -10,8 +10,8 @@ from jax import Array
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from bayescal.flashes import Clusters
 from bayescal.light.detector import DriftVolumes
-from bayescal.readers.flashes import Clusters
 
 _LEAST_POINTS = 16  # smallest padded number of points
 _LARGEST_CHUNK = 256  # above, the padded number of clusters is a multiple of it

@@ -15,7 +15,7 @@ import scipy.stats
 from jaxtyping import Array, Float
 
 from bayescal.light.detector import DriftVolumes
-from bayescal.readers.flashes import Clusters, clusters_from_points
+from bayescal.flashes import Clusters, clusters_from_points
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.t0 import Light
 

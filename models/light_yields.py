@@ -1,0 +1,213 @@
+"""Light yields of sensors and optical constants of the argon, from the light of known tracks.
+
+Inputs: tracks, as clusters of points that emit known numbers of photons, and a detector of scintillation light.
+Data: photo-electrons of every sensor for each track (the flashes that are linked to the tracks).
+
+Inferred by default: the yield of every sensor over the efficiency in the detector's file, hierarchical by kind of
+sensor, Rayleigh and absorption length, scattered fraction, reflectivities, and the relative error of the model of the
+light. Held fixed unless a study frees them: a scale of all photons (exactly degenerate with the yields), excess noise,
+dark counts.
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+from bayescal.flashes import Clusters
+from bayescal.light.crossing_tracks import crossing_tracks
+from bayescal.light.visibility import Medium
+from bayescal.likelihoods.counts import PhotonCounts
+from bayescal.likelihoods.track_flashes import known_flashes, linked_light, track_inputs
+from bayescal.parameters import Hierarchical, Parameter, draw, is_free
+from bayescal.readers.flashes import check_sensors, check_volumes, read_flashes, write_flashes
+from bayescal.readers.flashes import read_truth as read_truth
+from bayescal.readers.light_detector import read_light_detector
+from bayescal.study import Field, InputSettings, NameOrPath
+
+OBSERVED = "pe"
+
+PARAMETERS = (
+    Parameter(
+        "light_yield",
+        "",
+        1.0,
+        Hierarchical.of("LogNormal", loc="yield_location", scale="yield_spread"),
+        per="sensor",
+        description="photo-electrons of a sensor over those by the detector's file",
+    ),
+    Parameter(
+        "yield_location",
+        "",
+        0.0,
+        dist.Normal(0.0, 0.3),
+        per="kind",
+        description="mean logarithm of the yields of a kind",
+    ),
+    Parameter(
+        "yield_spread", "", 0.1, dist.HalfNormal(0.2), per="kind", description="spread of the logarithm of these yields"
+    ),
+    Parameter(
+        "light_scale",
+        "",
+        1.0,
+        dist.LogNormal(0.0, 0.1),
+        free=False,
+        description="photons emitted over those of the file; exactly degenerate with all yields",
+    ),
+    Parameter("rayleigh_length", "cm", 99.1, dist.LogNormal(4.596, 0.1), description="Rayleigh scattering length"),
+    Parameter("absorption_length", "cm", 2000.0, dist.LogUniform(110.0, 20000.0), description="absorption length"),
+    Parameter("scattered_fraction", "", 0.6, dist.HalfNormal(1.0), description="weight of the halo of scattered light"),
+    Parameter("reflectivity_x_low", "", 0.1, dist.Beta(2.0, 18.0), description="of the wall at lower x"),
+    Parameter("reflectivity_x_high", "", 0.1, dist.Beta(2.0, 18.0), description="of the wall at upper x"),
+    Parameter("reflectivity_sides", "", 0.05, dist.Beta(2.0, 18.0), description="of the walls across y and z"),
+    Parameter(
+        "model_error",
+        "",
+        0.05,
+        dist.HalfNormal(0.1),
+        per="kind",
+        description="relative error of the model of the light",
+    ),
+    Parameter(
+        "excess_noise",
+        "",
+        1.0,
+        dist.Uniform(1.0, 2.0),
+        free=False,
+        description="variance over mean of a sensor's light",
+    ),
+    Parameter(
+        "dark_pe", "p.e.", 0.0, dist.HalfNormal(1.0), free=False, description="light of a sensor without a track"
+    ),
+)
+
+
+LEAST_SPREAD = 0.02
+"""Of the logarithms of the yields where a search of the mode starts."""
+
+
+class Settings(InputSettings):
+    """The study's [inputs]."""
+
+    detector: NameOrPath = Field("module0", description="light detector: preset by name, or our TOML")
+    clusters: Path | None = Field(None, description="HDF5 file of clusters: the tracks; none: crossing tracks are made")
+    tracks: int = Field(300, ge=1, description="number of tracks to make, where no clusters are given")
+    track_seed: int = Field(1, ge=0, description="of the made tracks")
+    saturation: float | None = Field(
+        None, gt=0, description="light at which sensors are at the end of their range [p.e.]"
+    )
+
+
+def model(inputs, data=None):
+    """Photo-electrons given yields and optics; `inputs` from `load` or `track_inputs`."""
+    sizes = {"sensor": inputs.n_sensors, "kind": len(inputs.kinds)}
+    values = draw(PARAMETERS, inputs.priors, sizes, {"sensor": {"kind": inputs.kind}})
+    counts = PhotonCounts(
+        expected(values, inputs),
+        excess_noise=values["excess_noise"],
+        model_error=jnp.asarray(values["model_error"])[inputs.kind],
+        dark=values["dark_pe"],
+        saturation=inputs.saturation,
+        live=inputs.live if data is None else inputs.live & jnp.isfinite(data),
+    )
+    numpyro.sample(OBSERVED, counts, obs=data)
+
+
+def expected(values, inputs):
+    """Expected light of each track and sensor [p.e.]."""
+    medium = Medium(values["absorption_length"], values["rayleigh_length"], values["scattered_fraction"])
+    low, high, side = (values[f"reflectivity_{wall}"] for wall in ("x_low", "x_high", "sides"))
+    light = inputs.light(medium, jnp.stack([jnp.asarray(each, float) for each in (low, high, side, side, side, side)]))
+    return values["light_scale"] * inputs.efficiency * values["light_yield"] * light
+
+
+def load(settings, priors):
+    """Read tracks and detector, and integrate the light of the tracks."""
+    detector = read_light_detector(settings.detector)
+    return track_inputs(tracks(settings, detector), detector, priors, settings.saturation)
+
+
+def tracks(settings, detector) -> Clusters:
+    """Those of the file, or made ones."""
+    if settings.clusters is None:
+        return crossing_tracks(jax.random.key(settings.track_seed), detector, settings.tracks)
+    clusters = read_flashes(settings.clusters).clusters
+    check_volumes(clusters, len(detector.all_drift.direction), settings.clusters)
+    return clusters
+
+
+def read(path, inputs):
+    """Light of the flashes that are linked to the tracks."""
+    events = read_flashes(path)
+    check_sensors(events.flashes, inputs.n_sensors, path)
+    return linked_light(events, inputs, path)
+
+
+def write(path, data, inputs, truth):
+    """Write tracks and their flashes, with the constants that they were drawn with."""
+    units = {parameter.name: parameter.unit for parameter in PARAMETERS}
+    attributes = {"detector": inputs.detector}
+    write_flashes(path, known_flashes(data, inputs), attributes=attributes, truth=truth, units=units)
+
+
+def start(inputs, data):
+    """Yields from each sensor's light over that expected with nominal constants, where they are free."""
+    priors = {p.name: inputs.priors.get(p.name, p.default) for p in PARAMETERS}
+    values = {p.name: p.nominal if is_free(priors[p.name]) else priors[p.name] for p in PARAMETERS}
+    seen = jnp.asarray(inputs.live) & jnp.isfinite(data)
+    light = jnp.where(seen, expected(values, inputs), 0.0).sum(axis=0)
+    logs = jnp.log((jnp.where(seen, data, 0.0).sum(axis=0) + 1.0) / (light + 1.0))
+    members = jnp.asarray(inputs.kind) == jnp.arange(len(inputs.kinds))[:, None]
+    location = (members * logs).sum(axis=1) / members.sum(axis=1)
+    squares = (members * (logs - location[:, None]) ** 2).sum(axis=1) / members.sum(axis=1)
+    spread = jnp.sqrt(squares) + LEAST_SPREAD
+    seeds = {"light_yield": jnp.exp(logs), "yield_location": location, "yield_spread": spread}
+    return {name: value for name, value in seeds.items() if is_free(priors[name])}
+
+
+def describe(inputs, data=None):
+    """Sizes, for `bayescal check`."""
+    sizes = {
+        "tracks": inputs.n_tracks,
+        "sensors": inputs.n_sensors,
+        "sensors that record light": int(jnp.asarray(inputs.live).any(axis=0).sum()),
+    }
+    if data is not None:
+        sizes["photo-electrons"] = int(jnp.nansum(data))
+        if inputs.saturation is not None:
+            sizes["saturated entries"] = int((jnp.asarray(data) >= inputs.saturation).sum())
+    return sizes
+
+
+def exposure(inputs):
+    """Number of tracks, the measure of how much data there are."""
+    return inputs.n_tracks, "tracks"
+
+
+def readouts(inputs):
+    """The sensor of each entry, track by track: its event, number and kind, and whether it records."""
+    shape = (inputs.n_tracks, inputs.n_sensors)
+    sensor = jnp.broadcast_to(jnp.arange(inputs.n_sensors), shape)
+    return {
+        "live": jnp.asarray(inputs.live).ravel(),
+        "event": jnp.broadcast_to(jnp.arange(inputs.n_tracks)[:, None], shape).ravel(),
+        "sensor": sensor.ravel(),
+        "kind": jnp.asarray(inputs.kind)[sensor.ravel()],
+    }
+
+
+def recorded(data, inputs):
+    """Light of each sensor [p.e.]."""
+    return {"pe": jnp.where(inputs.live, jnp.asarray(data, float), jnp.nan).ravel()}
+
+
+def example(key):
+    """Crossing tracks in Module-0 and their light."""
+    track_key, light_key = jax.random.split(key)
+    detector = read_light_detector("module0")
+    inputs = track_inputs(crossing_tracks(track_key, detector, 100), detector, {})
+    values = {p.name: p.nominal for p in PARAMETERS}
+    return inputs, PhotonCounts(expected(values, inputs), model_error=0.05, live=inputs.live).sample(light_key)
