@@ -12,7 +12,8 @@ from numpyro import handlers
 
 from bayescal.errors import InputError
 from bayescal.model_files import ModelFile
-from bayescal.study import Study, load_inputs, prepared, study_model, study_truth
+from bayescal.parameters import Hierarchical
+from bayescal.study import Study, load_inputs, prepared, study_model, study_priors, study_truth
 
 
 class Simulated(NamedTuple):
@@ -25,17 +26,17 @@ class Simulated(NamedTuple):
 
 
 def simulate(key: PRNGKeyArray, study: Study) -> Simulated:
-    """Data of a study, with every parameter at its truth (see `study_truth`)."""
+    """Data of a study, with every parameter at its truth (see `study_truth`).
+
+    Parameters with a hierarchical prior that the study's [truth] does not name are drawn from it.
+    """
     model = study_model(study)
-    truth = study_truth(study, model)
-    values = {name: jnp.asarray(value, float) for name, value in truth.items()}
+    truth, priors = study_truth(study, model), study_priors(study, model)
+    drawn = [name for name, prior in priors.items() if isinstance(prior, Hierarchical) and name not in study.truth]
+    values = {name: jnp.asarray(value, float) for name, value in truth.items()} | {name: priors[name] for name in drawn}
     inputs = prepared(model, load_inputs(study, model, values))
-    return Simulated(model, inputs, draw_observed(key, model, inputs), truth)
-
-
-def draw_observed(key: PRNGKeyArray, model: ModelFile, inputs: Any) -> Any:
-    """One draw of the observed site."""
-    return site_sampler(model)(key, inputs, {})[model.observed]
+    sites = site_sampler(model)(key, inputs, {})
+    return Simulated(model, inputs, sites[model.observed], truth | {name: sites[name] for name in drawn})
 
 
 def site_sampler(model: ModelFile) -> Callable[[PRNGKeyArray, Any, Mapping[str, Any]], dict[str, Any]]:

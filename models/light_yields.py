@@ -47,7 +47,12 @@ PARAMETERS = (
         description="mean logarithm of the yields of a kind",
     ),
     Parameter(
-        "yield_spread", "", 0.1, dist.HalfNormal(0.2), per="kind", description="spread of the logarithm of these yields"
+        "yield_spread",
+        "",
+        0.1,
+        dist.TruncatedNormal(0.0, 0.2, low=0.02),  # lower, the density has a spike that holds no probability
+        per="kind",
+        description="spread of the logarithm of these yields",
     ),
     Parameter(
         "light_scale",

@@ -14,8 +14,8 @@ import scipy.special
 import scipy.stats
 from jaxtyping import Array, Float
 
-from bayescal.light.detector import DriftVolumes
 from bayescal.flashes import Clusters, clusters_from_points
+from bayescal.light.detector import DriftVolumes
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.t0 import Light
 

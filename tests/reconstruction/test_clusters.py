@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayescal.light.detector import DriftVolumes
 from bayescal.flashes import Clusters, clusters_from_points
+from bayescal.light.detector import DriftVolumes
 from bayescal.reconstruction.clusters import batch_clusters, bucket_clusters, merge_points, padded_size
 
 VOLUMES = DriftVolumes(np.array([[0.0, -5, -5], [-10, -5, -5]]), np.array([[10.0, 5, 5], [0, 5, 5]]), np.array([1, -1]))
