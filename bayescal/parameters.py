@@ -6,7 +6,7 @@ import difflib
 import inspect
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +16,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
 
+from bayescal.coordinates import MeasuredTimes
 from bayescal.errors import InputError
 
 
@@ -90,6 +91,7 @@ def draw(
     priors: Mapping[str, Prior],
     sizes: Mapping[str, int] | None = None,
     groups: Groups | None = None,
+    factors: Mapping[str, Callable[[Mapping[str, Value]], Value]] | None = None,
 ) -> dict[str, Value]:
     """Values of all parameters, to be called inside a NumPyro model.
 
@@ -98,6 +100,8 @@ def draw(
         priors: a distribution to draw from or a number to hold, by name; a parameter that is not named has its default.
         sizes: members of each plate, for parameters with one value a member.
         groups: of these members, for hierarchical priors whose arguments have one value a group.
+        factors: for positive parameters of which data measure a multiple, what they are multiplied by, from the values
+            of the parameters without a factor or a hierarchical prior (`bayescal.coordinates`).
 
     Returns:
         A scalar a parameter, or a vector with one value a member of its plate.
@@ -109,10 +113,13 @@ def draw(
     require_known(priors, list(by_name), "priors")
     chosen = {name: priors.get(name, parameter.default) for name, parameter in by_name.items()}
     values: dict[str, Value] = {}
-    for name in sorted(by_name, key=lambda name: isinstance(chosen[name], Hierarchical)):  # others first, in order
+    factors = factors or {}
+    for name in sorted(by_name, key=lambda name: name in factors or isinstance(chosen[name], Hierarchical)):
         prior = chosen[name]
         if isinstance(prior, Hierarchical):
             prior = prior.given(_for_members(by_name[name], prior, by_name, values, groups or {}))
+        if name in factors and isinstance(prior, dist.Distribution):
+            prior = MeasuredTimes(prior, jnp.asarray(factors[name](values)))
         values[name] = draw_one(by_name[name], prior, sizes or {})
     return {name: values[name] for name in by_name}
 

@@ -17,7 +17,7 @@ import numpyro
 import numpyro.distributions as dist
 
 from bayescal.flashes import Clusters
-from bayescal.light.crossing_tracks import crossing_tracks
+from bayescal.light.made_tracks import crossing_tracks
 from bayescal.light.visibility import Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.likelihoods.track_flashes import known_flashes, linked_light, track_inputs
@@ -63,7 +63,7 @@ PARAMETERS = (
         description="photons emitted over those of the file; exactly degenerate with all yields",
     ),
     Parameter("rayleigh_length", "cm", 99.1, dist.LogNormal(4.596, 0.1), description="Rayleigh scattering length"),
-    Parameter("absorption_length", "cm", 2000.0, dist.LogUniform(110.0, 20000.0), description="absorption length"),
+    Parameter("absorption_length", "cm", 2000.0, dist.LogNormal(7.6, 1.0), description="absorption length"),
     Parameter("scattered_fraction", "", 0.6, dist.HalfNormal(1.0), description="weight of the halo of scattered light"),
     Parameter("reflectivity_x_low", "", 0.1, dist.Beta(2.0, 18.0), description="of the wall at lower x"),
     Parameter("reflectivity_x_high", "", 0.1, dist.Beta(2.0, 18.0), description="of the wall at upper x"),
@@ -109,7 +109,8 @@ class Settings(InputSettings):
 def model(inputs, data=None):
     """Photo-electrons given yields and optics; `inputs` from `load` or `track_inputs`."""
     sizes = {"sensor": inputs.n_sensors, "kind": len(inputs.kinds)}
-    values = draw(PARAMETERS, inputs.priors, sizes, {"sensor": {"kind": inputs.kind}})
+    groups = {"sensor": {"kind": inputs.kind}}
+    values = draw(PARAMETERS, inputs.priors, sizes, groups, {"light_yield": lambda values: brightness(values, inputs)})
     counts = PhotonCounts(
         expected(values, inputs),
         excess_noise=values["excess_noise"],
@@ -123,10 +124,20 @@ def model(inputs, data=None):
 
 def expected(values, inputs):
     """Expected light of each track and sensor [p.e.]."""
+    return values["light_yield"] * unit_light(values, inputs)
+
+
+def brightness(values, inputs):
+    """Mean over the tracks of each sensor's light for a yield of one, and 1e-6 [p.e.]: what measures a yield."""
+    return 1e-6 + jnp.where(inputs.live, unit_light(values, inputs), 0.0).mean(axis=0)
+
+
+def unit_light(values, inputs):
+    """Expected light of each track and sensor for a yield of one [p.e.]."""
     medium = Medium(values["absorption_length"], values["rayleigh_length"], values["scattered_fraction"])
     low, high, side = (values[f"reflectivity_{wall}"] for wall in ("x_low", "x_high", "sides"))
     light = inputs.light(medium, jnp.stack([jnp.asarray(each, float) for each in (low, high, side, side, side, side)]))
-    return values["light_scale"] * inputs.efficiency * values["light_yield"] * light
+    return values["light_scale"] * inputs.efficiency * light
 
 
 def load(settings, priors):

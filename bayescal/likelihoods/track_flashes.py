@@ -97,10 +97,31 @@ def linked_light(events: LightEvents, inputs: TrackInputs, path: Path) -> Float[
         path: of the file, for messages.
 
     Raises:
-        InputError: the tracks are others than the inputs', one has no flash, or a sensor is saturated below the inputs'
-            saturation.
+        InputError: a track is not there or has no flash, or a sensor is saturated below the inputs' saturation.
     """
-    ours = list(zip(inputs.clusters.event_id.tolist(), inputs.clusters.cluster_id.tolist(), strict=True))
+    found = linked_rows(events, inputs.clusters, path)
+    saturated, pe = events.flashes.saturated[found], np.round(events.flashes.pe[found])
+    end = np.inf if inputs.saturation is None else inputs.saturation
+    if (saturated & (pe < end)).any():
+        lowest = float(np.min(pe[saturated]))
+        raise InputError(
+            f"{path}: sensors are saturated at {lowest:g} p.e.; set saturation in [inputs] to where their range ends"
+        )
+    return pe
+
+
+def linked_rows(events: LightEvents, clusters: Clusters, path: Path) -> list[int]:
+    """Row of the flash of each cluster.
+
+    Args:
+        events: of a file, its links included.
+        clusters: which are among those of the file and have a flash.
+        path: of the file, for messages.
+
+    Raises:
+        InputError: one is not there or has no flash.
+    """
+    ours = list(zip(clusters.event_id.tolist(), clusters.cluster_id.tolist(), strict=True))
     names = zip(events.clusters.event_id.tolist(), events.clusters.cluster_id.tolist(), strict=True)
     row = {name: number for number, name in enumerate(names)}
     flash = dict(events.links.tolist())
@@ -111,14 +132,7 @@ def linked_light(events: LightEvents, inputs: TrackInputs, path: Path) -> Float[
             f"{path}: links: event {event}, cluster {cluster} has no flash; leave it out of the inputs' clusters, or "
             "link it"
         )
-    saturated, pe = events.flashes.saturated[found], np.round(events.flashes.pe[found])
-    end = np.inf if inputs.saturation is None else inputs.saturation
-    if (saturated & (pe < end)).any():
-        lowest = float(np.min(pe[saturated]))
-        raise InputError(
-            f"{path}: sensors are saturated at {lowest:g} p.e.; set saturation in [inputs] to where their range ends"
-        )
-    return pe
+    return found
 
 
 def known_flashes(pe: Float[NDArray, "track sensor"], inputs: TrackInputs) -> LightEvents:

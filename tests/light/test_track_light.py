@@ -9,8 +9,8 @@ import pytest
 from bayescal.errors import InputError
 from bayescal.flashes import clusters_from_points
 from bayescal.light.box import Box
-from bayescal.light.crossing_tracks import crossing_tracks
 from bayescal.light.detector import expected_pe, in_every_volume, physical_visibility
+from bayescal.light.made_tracks import crossing_tracks
 from bayescal.light.track_light import Nodes, padded_points, track_light
 from bayescal.light.visibility import Medium
 from bayescal.readers.light_detector import read_light_detector

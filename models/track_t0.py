@@ -1,0 +1,207 @@
+"""Times of clusters of charge from the light that they made, with the light's scale and error beside them.
+
+Inputs: clusters whose time is not known, so that they may be shifted along the drift field, a detector of scintillation
+light, and its visibility: a photon library, or optics.
+Data: photo-electrons of every sensor for each cluster (the flashes that are linked to the clusters).
+
+Inferred by default: a scale of all light and the relative error of the model of the light. The shift of each cluster is
+integrated out, and drawn afterwards: `shift` [cm] and `time` [us] of the group `completed`. Held fixed unless a study
+frees them: excess noise, dark counts, and the drift velocity, which only known times tell.
+"""
+
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+from bayescal.flashes import Clusters, LightEvents, flashes_from_rows
+from bayescal.light.detector import in_every_volume, physical_visibility
+from bayescal.light.made_tracks import contained_tracks
+from bayescal.likelihoods.shifted_counts import Sensing, ShiftedCounts, ShiftNodes
+from bayescal.likelihoods.track_flashes import linked_rows
+from bayescal.parameters import Parameter, draw, is_free
+from bayescal.readers.flashes import check_sensors, check_volumes, read_flashes, write_flashes
+from bayescal.readers.flashes import read_truth as read_truth
+from bayescal.readers.light_detector import read_light_detector
+from bayescal.readers.photonlib import read_photon_library
+from bayescal.reconstruction.clusters import batch_clusters
+from bayescal.reconstruction.shift_nodes import Look, MovedLight, shift_nodes
+from bayescal.reconstruction.t0 import time_constraint, time_of_shift
+from bayescal.study import Field, InputSettings, NameOrPath
+
+OBSERVED = "pe"
+
+PARAMETERS = (
+    Parameter("light_scale", "", 1.0, dist.LogNormal(0.0, 0.1), description="light over that by the visibility"),
+    Parameter("model_error", "", 0.1, dist.HalfNormal(0.1), description="relative error of the model of the light"),
+    Parameter(
+        "excess_noise",
+        "",
+        1.0,
+        dist.Uniform(1.0, 2.0),
+        free=False,
+        description="variance over mean of the counts",
+    ),
+    Parameter("dark_pe", "p.e.", 0.0, dist.HalfNormal(1.0), free=False, description="counts of a sensor without light"),
+    Parameter(
+        "drift_velocity", "cm/us", 0.16, dist.LogNormal(-1.833, 0.01), free=False, description="of the electrons"
+    ),
+)
+
+
+class Settings(InputSettings):
+    """The study's [inputs]."""
+
+    detector: NameOrPath = Field("module0", description="light detector: preset by name, or our TOML")
+    library: Path | None = Field(None, description="photon library of one volume (photonlib's HDF5); none: optics")
+    clusters: Path | None = Field(None, description="HDF5 file of clusters; none: tracks inside the volumes are made")
+    tracks: int = Field(100, ge=1, description="number of tracks to make, where no clusters are given")
+    track_seed: int = Field(1, ge=0, description="of the made tracks")
+    cell_cm: float = Field(0.0, ge=0, description="points of a cluster are merged in cells of this size [cm]; 0: not")
+    coarse_cm: float = Field(2.5, gt=0, description="largest step of the nodes over the whole range of shifts [cm]")
+    fine_nodes: int = Field(48, ge=8, description="nodes where a cluster's flash may be from")
+    width_cm: float = Field(0.2, gt=0, description="error of the shift where the time is known [cm]")
+
+
+class Inputs(eqx.Module):
+    """What the model is given beside the light."""
+
+    detector: str = eqx.field(static=True)
+    clusters: Clusters
+    moved: MovedLight
+    direction: jax.Array
+    alive: jax.Array
+    priors: dict
+    grid: tuple = eqx.field(static=True)
+    nodes: ShiftNodes | None = None
+
+
+def model(inputs, data=None):
+    """Light given its scale and error; the shifts are integrated out."""
+    counts = shifted(draw(PARAMETERS, inputs.priors), inputs, data)
+    numpyro.sample(OBSERVED, counts, obs=data)
+
+
+def shifted(values, inputs, data=None):
+    """The distribution of the light for values of the parameters."""
+    batch = inputs.moved.batch
+    sensing = Sensing(values["light_scale"], values["excess_noise"], values["model_error"], values["dark_pe"])
+    live = inputs.alive if data is None else inputs.alive & jnp.isfinite(data)
+    known = 0.0
+    if inputs.nodes is not None:
+        known = constraint(values["drift_velocity"], inputs, (slice(None), None)).log_density(inputs.nodes.shift_cm)
+    limits = batch.lowest_cm, batch.highest_cm
+    return ShiftedCounts(inputs.moved, limits, sensing, live, nodes=inputs.nodes, log_prior=known)
+
+
+def constraint(drift_velocity, inputs, index=slice(None)):
+    """What known times say of the shifts."""
+    clusters = inputs.clusters
+    times = jnp.asarray(clusters.known_time_us)[index], jnp.asarray(clusters.assumed_time_us)[index]
+    return time_constraint(*times, drift_velocity, jnp.asarray(inputs.direction)[index], inputs.grid[2])
+
+
+def load(settings, priors):
+    """Read detector, visibility and clusters."""
+    detector = read_light_detector(settings.detector)
+    visibility = physical_visibility(detector) if settings.library is None else read_photon_library(settings.library)
+    clusters = found_clusters(settings, detector)
+    batch = batch_clusters(clusters, detector.all_drift, cell_cm=settings.cell_cm)
+    batch = jax.tree.map(lambda values: values[: clusters.n_clusters], batch)
+    return Inputs(
+        detector=detector.name,
+        clusters=clusters,
+        moved=MovedLight(batch, Look(in_every_volume(detector, visibility))),
+        direction=jnp.asarray(detector.all_drift.direction)[clusters.volume],
+        alive=jnp.asarray(detector.alive),
+        priors=dict(priors),
+        grid=(settings.coarse_cm, settings.fine_nodes, settings.width_cm),
+    )
+
+
+def found_clusters(settings, detector):
+    """Those of the file, or made ones."""
+    if settings.clusters is None:
+        return contained_tracks(jax.random.key(settings.track_seed), detector, settings.tracks)
+    clusters = read_flashes(settings.clusters).clusters
+    check_volumes(clusters, len(detector.all_drift.direction), settings.clusters)
+    return clusters
+
+
+def read(path, inputs):
+    """Light of the flashes that are linked to the clusters."""
+    events = read_flashes(path)
+    check_sensors(events.flashes, inputs.alive.shape[0], path)
+    return jnp.round(events.flashes.pe[linked_rows(events, inputs.clusters, path)])
+
+
+def write(path, data, inputs, truth):
+    """Write clusters and their flashes, with the constants that they were drawn with."""
+    clusters, light = inputs.clusters, jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan)
+    flashes = flashes_from_rows(clusters.event_id, clusters.cluster_id, clusters.known_time_us, light)
+    numbers = jnp.arange(clusters.n_clusters)
+    events = LightEvents(clusters, flashes, jax.device_get(jnp.stack([numbers, numbers], axis=1)))
+    units = {parameter.name: parameter.unit for parameter in PARAMETERS}
+    write_flashes(path, events, attributes={"detector": inputs.detector}, truth=truth, units=units)
+
+
+def prepare(inputs, data=None):
+    """Compute the light where the integral over the shifts will need it."""
+    if data is None:
+        return inputs
+    priors = {p.name: inputs.priors.get(p.name, p.default) for p in PARAMETERS}
+    values = {p.name: p.nominal if is_free(priors[p.name]) else priors[p.name] for p in PARAMETERS}
+    known = constraint(values["drift_velocity"], inputs)
+    coarse_cm, fine_nodes, _ = inputs.grid
+    counts = jax.device_get(jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan))
+    nodes = shift_nodes(inputs.moved, counts, known, float(values["model_error"]), coarse_cm, fine_nodes)
+    return eqx.tree_at(lambda i: i.nodes, inputs, nodes, is_leaf=lambda leaf: leaf is None)
+
+
+def complete(key, draws, inputs, data):
+    """Shift [cm] and time [us] of each cluster, drawn for each draw of the parameters."""
+    priors = {p.name: inputs.priors.get(p.name, p.default) for p in PARAMETERS}
+    fixed = {name: prior for name, prior in priors.items() if not is_free(prior)}
+    free = {name: jnp.asarray(values) for name, values in draws.items() if name not in fixed}
+    velocity = jnp.asarray(draws.get("drift_velocity", fixed.get("drift_velocity", 0.0)))
+
+    @jax.jit
+    def shifts(key, free, inputs, data):
+        def one(row):
+            key, values = row
+            return shifted(fixed | values, inputs, data).draw_shift(key, data)
+
+        keys = jax.random.split(key, len(next(iter(free.values()))))
+        return jax.lax.map(one, (keys, free))
+
+    shift = shifts(key, free, inputs, jnp.asarray(data, float))
+    assumed = jnp.asarray(inputs.clusters.assumed_time_us)
+    return {"shift": shift, "time": time_of_shift(shift, assumed, velocity[..., None], inputs.direction)}
+
+
+def describe(inputs, data=None):
+    """Sizes, for `bayescal check`."""
+    batch = inputs.moved.batch
+    sizes = {
+        "clusters": inputs.clusters.n_clusters,
+        "points": int((jnp.asarray(batch.photons) > 0).sum()),
+        "sensors": inputs.alive.shape[0],
+        "largest range of shifts [cm]": round(float(jnp.max(batch.highest_cm - batch.lowest_cm)), 1),
+        "clusters with a known time": int(jnp.isfinite(jnp.asarray(inputs.clusters.known_time_us)).sum()),
+    }
+    return sizes if data is None else sizes | {"photo-electrons": int(jnp.nansum(data))}
+
+
+def exposure(inputs):
+    """Number of clusters, the measure of how much data there are."""
+    return inputs.clusters.n_clusters, "clusters"
+
+
+def example(key):
+    """Tracks in Module-0, their times unknown, and their light."""
+    inputs = load(Settings(tracks=30), {})
+    data = shifted({p.name: p.nominal for p in PARAMETERS}, inputs).sample(key)
+    return prepare(inputs, data), data
