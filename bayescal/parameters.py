@@ -15,8 +15,9 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
+from numpyro.distributions.transforms import Transform
 
-from bayescal.coordinates import MeasuredTimes
+from bayescal.coordinates import InCoordinate
 from bayescal.errors import InputError
 
 
@@ -91,7 +92,7 @@ def draw(
     priors: Mapping[str, Prior],
     sizes: Mapping[str, int] | None = None,
     groups: Groups | None = None,
-    factors: Mapping[str, Callable[[Mapping[str, Value]], Value]] | None = None,
+    coordinates: Mapping[str, Callable[[Mapping[str, Value]], Transform]] | None = None,
 ) -> dict[str, Value]:
     """Values of all parameters, to be called inside a NumPyro model.
 
@@ -100,8 +101,8 @@ def draw(
         priors: a distribution to draw from or a number to hold, by name; a parameter that is not named has its default.
         sizes: members of each plate, for parameters with one value a member.
         groups: of these members, for hierarchical priors whose arguments have one value a group.
-        factors: for positive parameters of which data measure a multiple, what they are multiplied by, from the values
-            of the parameters without a factor or a hierarchical prior (`bayescal.coordinates`).
+        coordinates: in which samplers see positive parameters (`bayescal.coordinates`), from the values drawn before:
+            first of those without a coordinate or a hierarchical prior, then of these in the order of the coordinates.
 
     Returns:
         A scalar a parameter, or a vector with one value a member of its plate.
@@ -113,13 +114,14 @@ def draw(
     require_known(priors, list(by_name), "priors")
     chosen = {name: priors.get(name, parameter.default) for name, parameter in by_name.items()}
     values: dict[str, Value] = {}
-    factors = factors or {}
-    for name in sorted(by_name, key=lambda name: name in factors or isinstance(chosen[name], Hierarchical)):
+    coordinates = coordinates or {}
+    order = {name: 2 + number for number, name in enumerate(coordinates)}
+    for name in sorted(by_name, key=lambda name: order.get(name, isinstance(chosen[name], Hierarchical))):
         prior = chosen[name]
         if isinstance(prior, Hierarchical):
             prior = prior.given(_for_members(by_name[name], prior, by_name, values, groups or {}))
-        if name in factors and isinstance(prior, dist.Distribution):
-            prior = MeasuredTimes(prior, jnp.asarray(factors[name](values)))
+        if name in coordinates and isinstance(prior, dist.Distribution):
+            prior = InCoordinate(prior, coordinates[name](values))
         values[name] = draw_one(by_name[name], prior, sizes or {})
     return {name: values[name] for name in by_name}
 

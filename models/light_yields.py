@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
+from bayescal.coordinates import inverse_root, linear_above, logarithm_times
 from bayescal.flashes import Clusters
 from bayescal.light.made_tracks import crossing_tracks
-from bayescal.light.visibility import Medium
+from bayescal.light.visibility import ABSORPTION_LENGTH_CM, Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.likelihoods.track_flashes import known_flashes, linked_light, track_inputs
 from bayescal.parameters import Hierarchical, Parameter, draw, is_free
@@ -90,6 +91,9 @@ PARAMETERS = (
 )
 
 
+LEAST_ERROR = 0.03
+"""Error of the model of the light below which a sampler sees its logarithm."""
+
 LEAST_SPREAD = 0.02
 """Of the logarithms of the yields where a search of the mode starts."""
 
@@ -109,8 +113,13 @@ class Settings(InputSettings):
 def model(inputs, data=None):
     """Photo-electrons given yields and optics; `inputs` from `load` or `track_inputs`."""
     sizes = {"sensor": inputs.n_sensors, "kind": len(inputs.kinds)}
-    groups = {"sensor": {"kind": inputs.kind}}
-    values = draw(PARAMETERS, inputs.priors, sizes, groups, {"light_yield": lambda values: brightness(values, inputs)})
+    coordinates = {
+        "absorption_length": lambda values: inverse_root(ABSORPTION_LENGTH_CM),
+        "model_error": lambda values: linear_above(LEAST_ERROR),
+        "scattered_fraction": lambda values: logarithm_times(halo(values, inputs)),
+        "light_yield": lambda values: logarithm_times(brightness(values, inputs)),
+    }
+    values = draw(PARAMETERS, inputs.priors, sizes, {"sensor": {"kind": inputs.kind}}, coordinates)
     counts = PhotonCounts(
         expected(values, inputs),
         excess_noise=values["excess_noise"],
@@ -124,20 +133,32 @@ def model(inputs, data=None):
 
 def expected(values, inputs):
     """Expected light of each track and sensor [p.e.]."""
-    return values["light_yield"] * unit_light(values, inputs)
+    light = inputs.light(medium(values, values["scattered_fraction"]), reflectivity(values))
+    return values["light_scale"] * inputs.efficiency * values["light_yield"] * light
+
+
+def halo(values, inputs):
+    """Mean light of the halo for a scattered fraction of one, and 1e-9 [p.e.]: what measures that fraction."""
+    ends = (inputs.light.mean(medium(values, share), reflectivity(values)) for share in (1.0, 0.0))
+    with_halo, without = (inputs.efficiency @ end for end in ends)
+    return 1e-9 + with_halo - without
 
 
 def brightness(values, inputs):
-    """Mean over the tracks of each sensor's light for a yield of one, and 1e-6 [p.e.]: what measures a yield."""
-    return 1e-6 + jnp.where(inputs.live, unit_light(values, inputs), 0.0).mean(axis=0)
+    """Mean light of each sensor for a yield of one, and 1e-9 [p.e.]: what measures the yield."""
+    light = inputs.light.mean(medium(values, values["scattered_fraction"]), reflectivity(values))
+    return 1e-9 + values["light_scale"] * inputs.efficiency * light
 
 
-def unit_light(values, inputs):
-    """Expected light of each track and sensor for a yield of one [p.e.]."""
-    medium = Medium(values["absorption_length"], values["rayleigh_length"], values["scattered_fraction"])
+def medium(values, scattered_fraction):
+    """Optical constants of the argon."""
+    return Medium(values["absorption_length"], values["rayleigh_length"], scattered_fraction)
+
+
+def reflectivity(values):
+    """Of the six walls."""
     low, high, side = (values[f"reflectivity_{wall}"] for wall in ("x_low", "x_high", "sides"))
-    light = inputs.light(medium, jnp.stack([jnp.asarray(each, float) for each in (low, high, side, side, side, side)]))
-    return values["light_scale"] * inputs.efficiency * light
+    return jnp.stack([jnp.asarray(each, float) for each in (low, high, side, side, side, side)])
 
 
 def load(settings, priors):

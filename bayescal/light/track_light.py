@@ -9,6 +9,7 @@ at all nodes are reduced to the few directions that they span.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float
 from bayescal.errors import InputError
 from bayescal.flashes import Clusters
 from bayescal.light.box import Box, Points
-from bayescal.light.detector import LightDetector, expected_pe, in_every_volume
+from bayescal.light.detector import LightDetector, Visibility, expected_pe, in_every_volume
 from bayescal.light.visibility import Medium, PhysicalVisibility, Reflectivity
 
 RAYLEIGH_RANGE_CM = (40.0, 250.0)
@@ -31,6 +32,7 @@ _TOLERANCE = 1e-3  # relative error of a track's light that is accepted
 _RANK_TOLERANCE = 1e-5  # of the directions that are kept, relative to the first
 _TRIALS = 4  # media at which the error is measured
 
+Photons = Float[Array | np.ndarray, "track point"]
 Scalar = Float[Array | np.ndarray, ""] | float
 
 
@@ -65,6 +67,7 @@ class TrackLight(eqx.Module):
         log_rayleigh: nodes of the logarithm of the Rayleigh length [cm].
         diffusion: nodes of u [1/cm].
         basis: directions that the light at all nodes spans, times the tracks' scale.
+        average: of the basis over the tracks.
         mixing: the light at each node in these directions: straight, by wall, halo.
     """
 
@@ -72,6 +75,7 @@ class TrackLight(eqx.Module):
     log_rayleigh: Nodes
     diffusion: Nodes
     basis: Float[Array | np.ndarray, "rank track sensor"]
+    average: Float[Array | np.ndarray, "rank sensor"]
     mixing: Float[Array | np.ndarray, "column rank"]
 
     def __call__(self, medium: Medium, reflectivity: Reflectivity) -> Float[Array, "track sensor"]:
@@ -82,6 +86,10 @@ class TrackLight(eqx.Module):
             reflectivity: of the walls at lower x, upper x, lower y, upper y, lower z, upper z.
         """
         return jnp.tensordot(self.columns(medium, reflectivity) @ self.mixing, self.basis, axes=1)
+
+    def mean(self, medium: Medium, reflectivity: Reflectivity) -> Float[Array, " sensor"]:
+        """Mean over the tracks, without the sum over each; arguments as those of a call."""
+        return self.columns(medium, reflectivity) @ self.mixing @ self.average
 
     def columns(self, medium: Medium, reflectivity: Reflectivity) -> Float[Array, " column"]:
         """What each node contributes to the light."""
@@ -129,7 +137,7 @@ def track_light(clusters: Clusters, detector: LightDetector) -> TrackLight:
     points, photons = padded_points(clusters)
     (k_low, k_high), (u_low, u_high) = _ranges()
     attenuation, diffusion = Nodes(k_low, k_high, 7), Nodes(u_low, u_high, 8)
-    log_rayleigh = Nodes(*map(float, np.log(RAYLEIGH_RANGE_CM)), 10)
+    log_rayleigh = Nodes(math.log(RAYLEIGH_RANGE_CM[0]), math.log(RAYLEIGH_RANGE_CM[1]), 10)
     straight = [Medium(1 / k, _LARGEST_LENGTH_CM) for k in attenuation.places]
     halo = [
         Medium(3 / (u**2 * rayleigh), rayleigh) for rayleigh in np.exp(log_rayleigh.places) for u in diffusion.places
@@ -170,12 +178,13 @@ def _light(
 
 
 @eqx.filter_jit
-def _integrated(visibility: eqx.Module, points: Array, photons: Array) -> Float[Array, "track sensor"]:
+def _integrated(visibility: Visibility, points: Points, photons: Photons) -> Float[Array, "track sensor"]:
     return expected_pe(1.0, visibility, points, photons)
 
 
 class _Compressed(NamedTuple):
     basis: Float[np.ndarray, "rank track sensor"]
+    average: Float[np.ndarray, "rank sensor"]
     mixing: Float[np.ndarray, "column rank"]
 
 
@@ -185,16 +194,16 @@ def _compressed(light: Float[np.ndarray, "column track sensor"]) -> _Compressed:
     relative = (light / scale).reshape(len(light), -1)
     size, directions = np.linalg.eigh(relative @ relative.T)
     mixing = directions[:, size > _RANK_TOLERANCE**2 * size[-1]]
-    return _Compressed((mixing.T @ relative).reshape(-1, *scale.shape) * scale, mixing)
+    basis = (mixing.T @ relative).reshape(-1, *scale.shape) * scale
+    return _Compressed(basis, basis.mean(axis=1), mixing)
 
 
 def _check(found: TrackLight, detector: LightDetector, points: np.ndarray, photons: np.ndarray) -> None:
     """Compare with the light of a few tracks at media between the nodes."""
     some = slice(0, 64)
     random = np.random.default_rng(0)
-    for rayleigh, absorption in np.exp(
-        random.uniform(*np.log([RAYLEIGH_RANGE_CM, ABSORPTION_RANGE_CM]).T, (_TRIALS, 2))
-    ):
+    low, high = np.log([RAYLEIGH_RANGE_CM, ABSORPTION_RANGE_CM]).T
+    for rayleigh, absorption in np.exp(random.uniform(low, high, (_TRIALS, 2))):
         medium, reflectivity = Medium(absorption, rayleigh), np.full(_WALLS, 0.1)
         sensors = eqx.tree_at(lambda s: s.efficiency, detector.sensors, np.ones(detector.sensors.n_sensors))
         optics = PhysicalVisibility(sensors, detector.box, medium, reflectivity)

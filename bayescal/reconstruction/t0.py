@@ -158,9 +158,9 @@ def time_constraint(
         direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
         width_cm: standard deviation of the shift for a known time [cm].
     """
-    shift = shift_of_time(time_us, assumed_us, velocity_cm_per_us, direction)
-    known = jnp.isfinite(shift)
-    return Constraint(jnp.where(known, shift, 0.0), jnp.where(known, width_cm, jnp.inf))
+    known = jnp.isfinite(time_us)
+    shift = shift_of_time(jnp.where(known, time_us, assumed_us), assumed_us, velocity_cm_per_us, direction)
+    return Constraint(shift, jnp.where(known, width_cm, jnp.inf))
 
 
 def no_constraint(n_clusters: int) -> Constraint:
