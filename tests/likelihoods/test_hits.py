@@ -93,7 +93,18 @@ ADC = 75.0 + 20.0 * (NODES + 1)
 """Nodes of the integral over real ADC values from 75 to 115 counts; weights 20 WEIGHTS."""
 
 
-@pytest.mark.parametrize(("charge", "rate"), [(4000.0, 0.0), (7000.0, 0.0), (12000.0, 0.0), (5000.0, 0.01)])
+SLOW = pytest.mark.validate
+
+
+@pytest.mark.parametrize(
+    ("charge", "rate"),
+    [
+        pytest.param(4000.0, 0.0, marks=SLOW),
+        pytest.param(7000.0, 0.0, marks=SLOW),
+        pytest.param(12000.0, 0.0, marks=SLOW),
+        (5000.0, 0.01),
+    ],
+)
 def test_real_densities_of_all_first_hits_and_silence_add_up_to_one(pixels, charge, rate):
     density, silence = outcomes(pixels, charge, ADC, outlier_rate=rate)
     outlying = np.zeros(len(density)) if not rate else outside(pixels, charge, rate)
@@ -106,7 +117,7 @@ def outside(pixels, charge, rate):
     return density[:, 0] * (256.0 - 40.0)
 
 
-@pytest.mark.parametrize(("charge", "rate"), [(5000.0, 0.0), (9000.0, 0.02)])
+@pytest.mark.parametrize(("charge", "rate"), [pytest.param(5000.0, 0.0, marks=SLOW), (9000.0, 0.02)])
 def test_probabilities_of_all_first_codes_and_silence_add_up_to_one(pixels, charge, rate):
     codes = np.arange(256)
     table, silence = outcomes(pixels, charge, codes, adc=IntegerADC(), outlier_rate=rate)
@@ -149,7 +160,11 @@ def binned(table):
 
 @pytest.mark.parametrize(
     ("adc", "rate", "tolerance"),
-    [(RealADC(), 0.0, Tolerance()), (IntegerADC(), 0.0, Tolerance()), (RealADC(), 0.01, Tolerance())],
+    [
+        pytest.param(RealADC(), 0.0, Tolerance(), marks=SLOW),
+        (IntegerADC(), 0.0, Tolerance()),
+        pytest.param(RealADC(), 0.01, Tolerance(), marks=SLOW),
+    ],
     ids=["real", "integer", "outliers"],
 )
 def test_density_ratio_averages_to_one_over_drawn_hits(pixels, adc, rate, tolerance):

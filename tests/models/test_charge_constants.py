@@ -159,7 +159,7 @@ def test_scans_are_smooth(case, name):
 def test_plans_of_data_sets_share_a_program(case):
     """Other hits, plans padded to common shapes: the model is traced once."""
     inputs = eqx.tree_at(lambda i: i.plan, case.inputs, None)
-    sets = [drawn(inputs, jax.random.key(number), Ab=0.8 + 0.01 * number) for number in range(4)]
+    sets = [drawn(inputs, jax.random.key(number), Ab=0.8 + 0.01 * number) for number in range(2)]
     plans = common_shapes([planned(inputs, hits).plan for hits in sets], inputs.coverage)
     traces = []
 
@@ -172,7 +172,7 @@ def test_plans_of_data_sets_share_a_program(case):
     values = [float(signal_and_hits(plan, hits)) for plan, hits in zip(plans, sets, strict=True)]
     assert len(traces) == 1
     assert np.isfinite(values).all()
-    assert len(set(values)) == 4
+    assert len(set(values)) == 2
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_the_posterior_holds_the_yields_and_says_what_it_does_not_know(inputs, t
         narrowed,
         data,
         key=jax.random.key(5),
-        settings=FitSettings(method="laplace", draws=1000),
+        settings=FitSettings(method="laplace", draws=400, prior_draws=100),
         start=MODULE.start(narrowed, data),
     )
     logs = np.log(result.draws("light_yield"))
