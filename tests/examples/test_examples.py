@@ -1,5 +1,6 @@
 """Every example runs, in a reduced form, as a program of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,5 +40,14 @@ def test_methods_side_by_side_compares_and_counts(tmp_path):
     assert "gradients per effective draw" in shown
 
 
+@pytest.mark.slow
+def test_light_on_tracks_predicts_better_after_than_before(tmp_path):
+    shown = run("light_on_tracks.py", "--tracks", "40", "--method", "laplace", "--output", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"light.nc", "light.html", "light_on_tracks.png"}
+    before, after = (float(re.search(rf"LCM, {when}: .* rms (.*)%", shown)[1]) for when in ("before", "after"))
+    assert after < 0.5 * before
+
+
 def test_every_example_is_run():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"map_versus_posterior.py", "methods_side_by_side.py"}
+    names = {"map_versus_posterior.py", "methods_side_by_side.py", "light_on_tracks.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == names
