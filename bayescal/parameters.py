@@ -87,6 +87,15 @@ def is_free(prior: object) -> bool:
     return isinstance(prior, dist.Distribution | Hierarchical)
 
 
+def fixed_or_nominal(parameters: Iterable[Parameter], priors: Mapping[str, Prior]) -> dict[str, Value]:
+    """Every parameter at the number that its prior holds it at, at its nominal value where it is free."""
+    values: dict[str, Value] = {}
+    for parameter in parameters:
+        prior = priors.get(parameter.name, parameter.default)
+        values[parameter.name] = parameter.nominal if isinstance(prior, dist.Distribution | Hierarchical) else prior
+    return values
+
+
 def draw(
     parameters: Iterable[Parameter],
     priors: Mapping[str, Prior],

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
+from bayescal import parameters
 from bayescal.charge.coverage import Resolution
 from bayescal.charge.detector import ChargeConstants, simulate
 from bayescal.charge.recombination import Birks
@@ -186,8 +187,7 @@ def common(inputs):
 
 def fixed_or_nominal(inputs):
     """Every parameter at its fixed value, or the nominal one where it is free."""
-    priors = {parameter.name: inputs.priors.get(parameter.name, parameter.default) for parameter in PARAMETERS}
-    return {p.name: p.nominal if is_free(priors[p.name]) else priors[p.name] for p in PARAMETERS}
+    return parameters.fixed_or_nominal(PARAMETERS, inputs.priors)
 
 
 def start(inputs, data):

@@ -22,7 +22,7 @@ from bayescal.light.made_tracks import crossing_tracks
 from bayescal.light.visibility import ABSORPTION_LENGTH_CM, Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.likelihoods.track_flashes import known_flashes, linked_light, track_inputs
-from bayescal.parameters import Hierarchical, Parameter, draw, is_free
+from bayescal.parameters import Hierarchical, Parameter, draw, fixed_or_nominal, is_free
 from bayescal.readers.flashes import check_sensors, check_volumes, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
@@ -192,8 +192,7 @@ def write(path, data, inputs, truth):
 
 def start(inputs, data):
     """Yields from each sensor's light over that expected with nominal constants, where they are free."""
-    priors = {p.name: inputs.priors.get(p.name, p.default) for p in PARAMETERS}
-    values = {p.name: p.nominal if is_free(priors[p.name]) else priors[p.name] for p in PARAMETERS}
+    values = fixed_or_nominal(PARAMETERS, inputs.priors)
     seen = jnp.asarray(inputs.live) & jnp.isfinite(data)
     light = jnp.where(seen, expected(values, inputs), 0.0).sum(axis=0)
     logs = jnp.log((jnp.where(seen, data, 0.0).sum(axis=0) + 1.0) / (light + 1.0))
@@ -202,7 +201,8 @@ def start(inputs, data):
     squares = (members * (logs - location[:, None]) ** 2).sum(axis=1) / members.sum(axis=1)
     spread = jnp.sqrt(squares) + LEAST_SPREAD
     seeds = {"light_yield": jnp.exp(logs), "yield_location": location, "yield_spread": spread}
-    return {name: value for name, value in seeds.items() if is_free(priors[name])}
+    free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))}
+    return {name: value for name, value in seeds.items() if name in free}
 
 
 def describe(inputs, data=None):

@@ -22,7 +22,7 @@ from bayescal.light.detector import in_every_volume, physical_visibility
 from bayescal.light.made_tracks import contained_tracks
 from bayescal.likelihoods.shifted_counts import Sensing, ShiftedCounts, ShiftNodes
 from bayescal.likelihoods.track_flashes import linked_rows
-from bayescal.parameters import Parameter, draw, is_free
+from bayescal.parameters import Parameter, draw, fixed_or_nominal
 from bayescal.readers.flashes import check_sensors, check_volumes, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
@@ -152,8 +152,7 @@ def prepare(inputs, data=None):
     """Compute the light where the integral over the shifts will need it."""
     if data is None:
         return inputs
-    priors = {p.name: inputs.priors.get(p.name, p.default) for p in PARAMETERS}
-    values = {p.name: p.nominal if is_free(priors[p.name]) else priors[p.name] for p in PARAMETERS}
+    values = fixed_or_nominal(PARAMETERS, inputs.priors)
     known = constraint(values["drift_velocity"], inputs)
     coarse_cm, fine_nodes, _ = inputs.grid
     counts = jax.device_get(jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan))
@@ -163,10 +162,10 @@ def prepare(inputs, data=None):
 
 def complete(key, draws, inputs, data):
     """Shift [cm] and time [us] of each cluster, drawn for each draw of the parameters."""
-    priors = {p.name: inputs.priors.get(p.name, p.default) for p in PARAMETERS}
-    fixed = {name: prior for name, prior in priors.items() if not is_free(prior)}
-    free = {name: jnp.asarray(values) for name, values in draws.items() if name not in fixed}
-    velocity = jnp.asarray(draws.get("drift_velocity", fixed.get("drift_velocity", 0.0)))
+    names = {parameter.name for parameter in PARAMETERS}
+    free = {name: jnp.asarray(values) for name, values in draws.items() if name in names}
+    fixed = {name: value for name, value in fixed_or_nominal(PARAMETERS, inputs.priors).items() if name not in free}
+    velocity = jnp.asarray((free | fixed)["drift_velocity"])
 
     @jax.jit
     def shifts(key, free, inputs, data):
