@@ -67,15 +67,26 @@ class Settings(InputSettings):
 
 
 class Inputs(eqx.Module):
-    """What the model is given beside the light."""
+    """What the model is given beside the light.
 
-    detector: str = eqx.field(static=True)
+    Attributes:
+        clusters: as read; moved: their light as a function of their shifts.
+        direction: of the drift at each cluster, 1 or -1.
+        alive: which sensors record light.
+        priors: priors and fixed values by name.
+        nodes: of the integral over shifts; None before there are data.
+        detector: its name; the others are the settings of these names.
+    """
+
     clusters: Clusters
     moved: MovedLight
     direction: jax.Array
     alive: jax.Array
     priors: dict
-    grid: tuple = eqx.field(static=True)
+    detector: str = eqx.field(static=True)
+    coarse_cm: float = eqx.field(static=True)
+    fine_nodes: int = eqx.field(static=True)
+    width_cm: float = eqx.field(static=True)
     nodes: ShiftNodes | None = None
 
 
@@ -101,7 +112,7 @@ def constraint(drift_velocity, inputs, index=slice(None)):
     """What known times say of the shifts."""
     clusters = inputs.clusters
     times = jnp.asarray(clusters.known_time_us)[index], jnp.asarray(clusters.assumed_time_us)[index]
-    return time_constraint(*times, drift_velocity, jnp.asarray(inputs.direction)[index], inputs.grid[2])
+    return time_constraint(*times, drift_velocity, jnp.asarray(inputs.direction)[index], inputs.width_cm)
 
 
 def load(settings, priors):
@@ -118,7 +129,9 @@ def load(settings, priors):
         direction=jnp.asarray(detector.all_drift.direction)[clusters.volume],
         alive=jnp.asarray(detector.alive),
         priors=dict(priors),
-        grid=(settings.coarse_cm, settings.fine_nodes, settings.width_cm),
+        coarse_cm=settings.coarse_cm,
+        fine_nodes=settings.fine_nodes,
+        width_cm=settings.width_cm,
     )
 
 
@@ -154,9 +167,9 @@ def prepare(inputs, data=None):
         return inputs
     values = fixed_or_nominal(PARAMETERS, inputs.priors)
     known = constraint(values["drift_velocity"], inputs)
-    coarse_cm, fine_nodes, _ = inputs.grid
     counts = jax.device_get(jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan))
-    nodes = shift_nodes(inputs.moved, counts, known, float(values["model_error"]), coarse_cm, fine_nodes)
+    error = float(values["model_error"])
+    nodes = shift_nodes(inputs.moved, counts, known, error, inputs.coarse_cm, inputs.fine_nodes)
     return eqx.tree_at(lambda i: i.nodes, inputs, nodes, is_leaf=lambda leaf: leaf is None)
 
 

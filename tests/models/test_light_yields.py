@@ -3,8 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 from numpyro import handlers
 
 from bayescal.errors import InputError
@@ -66,6 +68,12 @@ def test_gradient_is_that_of_differences(potential, inputs, data):
     assert seed.keys() == {"light_yield", "yield_location", "yield_spread"}
     place = potential.unconstrain(seed, potential.sample_prior(jax.random.key(4), 1)[0])
     check_gradient(lambda x: -potential.programs.energy(x, potential.inputs, potential.data), place, rtol=1e-5)
+
+
+def test_log_density_and_gradient_lower_for_cuda(potential):
+    arguments = (jnp.zeros(potential.size), potential.inputs, potential.data)
+    lowered = export.export(potential.programs.value_and_grad, platforms=["cuda"])(*arguments)
+    assert [leaf.shape for leaf in lowered.out_avals] == [(), (potential.size,)]
 
 
 def test_scale_of_all_photons_is_degenerate_with_the_yields(inputs, data):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from jax import export
 from numpyro import handlers
 
 from bayescal.errors import InputError
@@ -54,16 +55,27 @@ def test_integral_over_shifts_is_that_of_a_fine_grid(bare, case, log_prob):
     mean = jax.lax.map(inputs.moved, jnp.asarray(shift))
     each = np.asarray(PhotonCounts(mean, model_error=0.1).log_prob(data).sum(axis=-1))
     time = shift / NOMINAL["drift_velocity"] - np.nan_to_num(inputs.clusters.known_time_us)
-    normal = scipy.stats.norm.logpdf(time * NOMINAL["drift_velocity"], 0.0, inputs.grid[2])
+    normal = scipy.stats.norm.logpdf(time * NOMINAL["drift_velocity"], 0.0, inputs.width_cm)
     each = each + np.where(np.isfinite(inputs.clusters.known_time_us), normal, 0.0)
     expected = scipy.special.logsumexp(each, axis=0) - np.log(n)
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
-def test_gradient_is_that_of_differences(case):
+@pytest.fixture(scope="module")
+def potential(case):
+    """With every parameter free."""
     inputs, data, _ = case
     free = replace(inputs, priors={parameter.name: parameter.prior for parameter in MODULE.PARAMETERS})
-    potential = Potential(MODULE.model, free, data, jax.random.key(0))
+    return Potential(MODULE.model, free, data, jax.random.key(0))
+
+
+def test_log_density_and_gradient_lower_for_cuda(potential):
+    arguments = (jnp.zeros(potential.size), potential.inputs, potential.data)
+    lowered = export.export(potential.programs.value_and_grad, platforms=["cuda"])(*arguments)
+    assert [leaf.shape for leaf in lowered.out_avals] == [(), (potential.size,)]
+
+
+def test_gradient_is_that_of_differences(potential):
     seed = {"light_scale": 1.02, "model_error": 0.12, "excess_noise": 1.1, "dark_pe": 0.2, "drift_velocity": 0.1601}
     place = potential.unconstrain(seed, np.zeros(potential.size))
     check_gradient(lambda x: -potential.programs.energy(x, potential.inputs, potential.data), place, rtol=1e-5)
@@ -82,7 +94,7 @@ def test_drawn_shifts_have_the_posterior_of_the_nodes(case):
     half_cell = 0.25 * np.gradient(inputs.nodes.shift_cm, axis=1).max()
     assert (np.abs(drawn.mean(axis=0) - mean) < 5 * drawn.std(axis=0) / np.sqrt(n) + half_cell).all()
     np.testing.assert_allclose(found["time"], drawn / NOMINAL["drift_velocity"])
-    assert (np.abs(drawn[:, -4:] - shift[-4:]) < 5 * inputs.grid[2]).all()
+    assert (np.abs(drawn[:, -4:] - shift[-4:]) < 5 * inputs.width_cm).all()
     rank = (drawn < shift).mean(axis=0)
     assert ((rank > 1e-3) & (rank < 1 - 1e-3)).sum() >= CLUSTERS - 2
 
