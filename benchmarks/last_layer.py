@@ -25,7 +25,7 @@ import numpy as np
 import scipy.stats
 
 from bayescal.light.detector import LightDetector, expected_pe, physical_visibility
-from bayescal.light.last_layer import FUNCTION_SD, TrackFeatures, last_layer_weights, track_features, weight_scale
+from bayescal.light.last_layer import TrackFeatures, last_layer_weights, track_features, weight_scale, weight_sd
 from bayescal.light.siren import Architecture, Siren, initialise, log_link
 from bayescal.light.tabulation import tabulate, with_photon_statistics
 from bayescal.light.training import PoissonLoss, Recipe, train
@@ -103,7 +103,8 @@ def calibrate(n_tracks: int, detector: LightDetector, siren: Siren, held_out: Sa
     kinds = tuple(dict.fromkeys(detector.sensors.kind))
     data = sample(n_tracks, n_tracks, detector, siren)
     readout = LightReadout(tuple(kinds.index(name) for name in names), np.asarray(detector.alive))
-    prior = WeightPrior(last_layer_weights(siren), FUNCTION_SD * weight_scale(siren))
+    library = last_layer_weights(siren)
+    prior = WeightPrior(library, weight_sd(library.shape[1], weight_scale(siren)))
     begin = time.perf_counter(), time.process_time()
     found = jax.block_until_ready(fit_last_layer(data.tracks, data.counts, readout, prior))
     wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]

@@ -119,7 +119,9 @@ def study(minutes: float | None, output: Path | None, voxels: tuple[int, int, in
     print(f"the noisy library itself, {' x '.join(map(str, voxels))} voxels:")
     show(noisy.visibility, truth.library.visibility)
     ours = within(minutes, Recipe(PoissonLoss(PHOTONS)), noisy)
-    theirs = replace(ours, loss=WeightedSquares(), learning_rate=PUBLISHED_RATE, emphasis=0.0)
+    theirs = replace(
+        ours, loss=WeightedSquares(), learning_rate=PUBLISHED_RATE, warm_up=0.0, largest_gradient=np.inf, emphasis=0.0
+    )
     biases = {
         "noisy library": bias_against_visibility(noisy.visibility, truth.library.visibility),
         "published recipe, noisy": trained("published recipe, noisy", noisy, truth, theirs, output),

@@ -4,12 +4,12 @@ Inputs: a trained network with the head LogLink, and clusters of charge, tracks 
 known. Data: counts of photo-electrons of the flash that is linked to each track, one a sensor.
 
 The hidden layers stay as the library left them. ln v_j(r) = c_j + w_j . phi(r) is linear in what is inferred: the
-weights and the bias of each sensor, under an independent normal prior around the library's. The posterior of each kind
-of sensor's relative model error s takes up what the features cannot follow. Samplers see the weights in coordinates in
-which the block Fisher matrix of a first fit is one.
+weights and the bias of each sensor, under independent normal priors around the library's. A relative error of the
+expected light, one for each kind of sensor, takes up what the features cannot follow. Samplers see the weights in
+coordinates in which the block Fisher matrix of a first fit is one.
 
-Light yields are held fixed: a factor on the yield of a sensor is a shift of its bias, exactly. Free them only with
-priors as narrow as they are known from elsewhere.
+Light yields are held fixed: a factor on the yield of a sensor is a shift of its bias, exactly, and the prior of the
+bias is as wide as yields are unknown.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro import handlers
 
-from bayescal.light.last_layer import FUNCTION_SD
+from bayescal.light.last_layer import FUNCTION_SD, YIELD_SD, weight_sd
 from bayescal.light.siren import Architecture, initialise, log_link
 from bayescal.parameters import Parameter, draw
 from bayescal.readers.flashes import check_volumes, clusters_from_points, read_flashes, write_flashes
@@ -51,7 +51,15 @@ PARAMETERS = (
         FUNCTION_SD,
         dist.LogNormal(-1.2, 0.5),
         free=False,
-        description="standard deviation of ln v to which the library is trusted",
+        description="standard deviation of ln v from place to place to which the library is trusted",
+    ),
+    Parameter(
+        "yield_sd",
+        "",
+        YIELD_SD,
+        dist.LogNormal(-1.2, 0.5),
+        free=False,
+        description="standard deviation of the logarithm of an unknown factor on each sensor's light",
     ),
     Parameter(
         "light_yield",
@@ -95,11 +103,16 @@ class Settings(InputSettings):
 def model(inputs, data=None):
     """Counts given the last layer; `inputs` from `load`, around the first fit when there are data."""
     values = draw(PARAMETERS, inputs.priors, inputs.sizes)
-    sd = values["function_sd"] * inputs.scale
+    sd = prior_sd(inputs, values)
     weights = numpyro.sample("weights", StandardisedNormal(inputs.library, sd, inputs.centre, inputs.root))
     light = inputs.tracks.light(weights)
     seen = jnp.ones(light.shape, bool) if data is None else jnp.isfinite(data)
     numpyro.sample(OBSERVED, readout(inputs, values).counts(light, values["model_error"], seen), obs=data)
+
+
+def prior_sd(inputs, values):
+    """Standard deviations of the weights of a sensor around the library's, from values by parameter name."""
+    return weight_sd(inputs.library.shape[1], inputs.scale, values["function_sd"], values["yield_sd"])
 
 
 def readout(inputs, values):
@@ -133,7 +146,7 @@ def prepare(inputs, data=None):
     if data is None:
         return inputs
     values = fixed_or_nominal(inputs)
-    prior = WeightPrior(inputs.library, values["function_sd"] * inputs.scale)
+    prior = WeightPrior(inputs.library, prior_sd(inputs, values))
     error = None if is_free(inputs, "model_error") else jnp.broadcast_to(values["model_error"], len(inputs.kinds))
     return inputs.around(fit_last_layer(inputs.tracks, data, readout(inputs, values), prior, error))
 

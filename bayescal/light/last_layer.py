@@ -22,11 +22,14 @@ from bayescal.light.library import voxel_centres_cm
 from bayescal.light.siren import LOG_GAIN, Layer, LogLink, Siren
 
 FUNCTION_SD = 0.3
-"""Standard deviation of ln v that a library's visibility is trusted to, before there are data."""
+"""Standard deviation of ln v, from place to place, to which a library's visibility is trusted before there are data."""
+YIELD_SD = 0.3
+"""Standard deviation of the logarithm of a factor on all light of a sensor, before there are data."""
 
 _PROBES = (16, 16, 16)  # points of the box over which features are averaged, along x, y and z
 _VALUES_AT_ONCE = 1 << 22  # features that are worked on together: 17 MB in single precision
 
+Scalar = Float[Array, ""] | float
 Weights = Float[Array, "sensor feature"]
 
 
@@ -121,6 +124,23 @@ def weight_scale(siren: Siren) -> Float[Array, ""]:
     unit = voxel_centres_cm(Box(np.zeros(3), np.ones(3)), _PROBES).reshape(-1, 3)
     features = _with_one(siren.features(siren.box.lower_cm + siren.box.size_cm * unit))
     return 1 / jnp.sqrt((features.astype(float) ** 2).sum(axis=1).mean())
+
+
+def weight_sd(
+    n_features: int, scale: Float[Array, ""], function_sd: Scalar = FUNCTION_SD, yield_sd: Scalar = YIELD_SD
+) -> Float[Array, " feature"]:
+    """Prior standard deviations of the weights of a sensor around those of a library.
+
+    All weights alike would hold the mean of ln v over the box to function_sd / sqrt(mean of |phi|^2), a few per cent.
+    Yields of sensors are not known as well as that, and a yield is a shift of the bias.
+
+    Args:
+        n_features: weights of a sensor, the bias included.
+        scale: as of `weight_scale`.
+        function_sd: of ln v from place to place.
+        yield_sd: of ln v at all places together.
+    """
+    return jnp.full(n_features, function_sd * scale, float).at[-1].set(yield_sd)
 
 
 def _with_one(features: Float[Array, "*point hidden"]) -> Float[Array, "*point feature"]:

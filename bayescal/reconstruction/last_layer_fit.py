@@ -95,7 +95,7 @@ class WeightPrior(eqx.Module):
 
     Attributes:
         mean: of the weights, as a rule those of the library.
-        sd: standard deviation, of each sensor's or of all.
+        sd: standard deviations, of a shape that broadcasts with them.
     """
 
     mean: Weights
@@ -202,7 +202,7 @@ def _mode(
 ) -> LastLayerPosterior:
     """Fisher scoring from some weights; a sensor whose log-posterior would fall goes half as far."""
     readout, prior = fixed
-    tightness = jnp.broadcast_to(1 / jnp.asarray(prior.sd, float) ** 2, start.shape[:1])[:, None]
+    tightness = jnp.broadcast_to(1 / jnp.asarray(prior.sd, float) ** 2, start.shape)
 
     def improve(search: _Search) -> _Search:
         weights = search.weights + search.fraction[:, None] * search.step

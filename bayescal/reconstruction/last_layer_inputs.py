@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from bayescal.errors import InputError
 from bayescal.light.detector import LightDetector
 from bayescal.light.last_layer import (
-    FUNCTION_SD,
     TrackFeatures,
     Weights,
     last_layer_weights,
     track_features,
     weight_scale,
+    weight_sd,
 )
 from bayescal.light.siren import LogLink, Siren
 from bayescal.readers.flashes import Clusters
@@ -37,7 +37,7 @@ class LastLayerInputs(eqx.Module):
         clusters: the tracks, one cluster each.
         tracks: the same as the last layer sees them.
         library: weights of the trained network, the prior's mean.
-        scale: standard deviation of weights for one of ln v.
+        scale: standard deviation of weights for one of ln v, as of `weight_scale`.
         live: sensors that record.
         kind: number of each sensor's kind; kinds: their names.
         saturation: photo-electrons at or above which counts are one outcome; None where there is no such limit.
@@ -109,7 +109,7 @@ def last_layer_inputs(
         saturation=saturation,
         priors=dict(priors),
         centre=library,
-        root=FUNCTION_SD * scale * unit,
+        root=weight_sd(library.shape[1], scale)[:, None] * unit,
         model_error=jnp.full(len(kinds), START_ERROR, float),
     )
 
