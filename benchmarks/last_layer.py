@@ -33,7 +33,7 @@ from bayescal.light.visibility import Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import read_siren
-from bayescal.reconstruction.last_layer_fit import ExpectedLight, LightReadout, WeightPrior, fit_last_layer
+from bayescal.reconstruction.last_layer_fit import ExpectedLight, LightReadout, WeightPrior, fit_last_layer, fit_width
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 POINTS = 24
@@ -104,12 +104,17 @@ def calibrate(n_tracks: int, detector: LightDetector, siren: Siren, held_out: Sa
     data = sample(n_tracks, n_tracks, detector, siren)
     readout = LightReadout(tuple(kinds.index(name) for name in names), np.asarray(detector.alive))
     library = last_layer_weights(siren)
-    prior = WeightPrior(library, weight_sd(library.shape[1], weight_scale(siren)))
+    scale = weight_scale(siren)
+    prior = WeightPrior(library, weight_sd(library.shape[1], scale))
     begin = time.perf_counter(), time.process_time()
+    prior = fit_width(data.tracks, data.counts, readout, prior)
     found = jax.block_until_ready(fit_last_layer(data.tracks, data.counts, readout, prior))
     wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
     errors = ", ".join(f"{kind} {100 * s:.2f} %" for kind, s in zip(kinds, found.model_error, strict=True))
-    print(f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time, compilation included; s {errors}")
+    print(
+        f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time, compilation included; s {errors}; "
+        f"sd of ln v {float(prior.sd[0, 0] / scale):.3f}"
+    )
     expected = found.expected_light(held_out.tracks, readout)
     show("after", expected, held_out, names)
     counts = PhotonCounts(expected.mean, model_error=expected.sd / expected.mean)

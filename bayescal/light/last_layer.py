@@ -70,7 +70,7 @@ class TrackFeatures(eqx.Module):
 
         Gradients compute the visibilities a second time instead of keeping them.
         """
-        of_track = jax.checkpoint(lambda track: self._emitted(*track, weights).sum(axis=0))
+        of_track = jax.checkpoint(lambda track: self._emitted(track[0], track[1], weights).sum(axis=0))
         return jax.lax.map(of_track, (self.features, self.photons), batch_size=self.at_a_time)
 
     def light_and_slope(self, weights: Weights) -> LightAndSlope:

@@ -177,6 +177,30 @@ def fit_last_layer(
     return found
 
 
+def fit_width(tracks: TrackFeatures, counts: Counts, readout: LightReadout, prior: WeightPrior) -> WeightPrior:
+    """The prior with the width that makes the counts most probable: one factor on all deviations but the biases'.
+
+    D. J. C. MacKay, Bayesian interpolation, Neural Computation 4 (1992) 415, section 4.4: the squared weights in units
+    of the prior are as many as the counts determine.
+
+    Args:
+        tracks: the tracks.
+        counts: photo-electrons, NaN where a sensor is absent.
+        readout: how they are counted.
+        prior: of the weights, whose width is changed.
+    """
+    for _ in range(_ROUNDS):
+        posterior = fit_last_layer(tracks, counts, readout, prior)
+        sd = jnp.broadcast_to(jnp.asarray(prior.sd, float), posterior.mean.shape)
+        variance = (posterior.covariance_root**2).sum(axis=-1)
+        determined = (1 - variance / sd**2)[:, :-1].sum()
+        factor = jnp.sqrt((((posterior.mean - prior.mean) / sd) ** 2)[:, :-1].sum() / determined)
+        prior = WeightPrior(prior.mean, sd.at[:, :-1].multiply(factor))
+        if abs(factor - 1) < _SETTLED:
+            break
+    return prior
+
+
 class _Sums(NamedTuple):
     """Sums over tracks: log-likelihood, its gradient, Fisher information."""
 
@@ -285,8 +309,8 @@ def _light_moments(
         light, slope = tracks.part(first, size).light_and_slope(weights)
         whitened = solve_triangular(root, slope.swapaxes(1, 2).astype(float), lower=True)
         sd = jnp.sqrt((whitened**2).sum(axis=1)).T
-        parts = zip(filled, (light.astype(float), sd), strict=True)
-        return tuple(jax.lax.dynamic_update_slice_in_dim(all_, part, first, 0) for all_, part in parts)
+        put = jax.lax.dynamic_update_slice_in_dim
+        return put(filled[0], light.astype(float), first, 0), put(filled[1], sd, first, 0)
 
     empty = jnp.zeros((tracks.n_tracks, weights.shape[0]))
     return jax.lax.fori_loop(0, -(-tracks.n_tracks // size), fill, (empty, empty))

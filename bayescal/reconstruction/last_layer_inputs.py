@@ -8,6 +8,7 @@ from pathlib import Path
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ def last_layer_inputs(
         saturation: photo-electrons at or above which counts are one outcome; none where absent.
     """
     batch = batch_clusters(clusters, detector.all_drift)
-    positions, photons = (array[: clusters.n_clusters] for array in (batch.position_cm, batch.photons))
+    positions, photons = (np.asarray(array)[: clusters.n_clusters] for array in (batch.position_cm, batch.photons))
     tracks, library, scale = _seen(siren, positions, photons)
     names = detector.sensors.kind
     kinds = tuple(dict.fromkeys(names))
@@ -115,7 +116,7 @@ def last_layer_inputs(
 
 
 @eqx.filter_jit
-def _seen(siren: Siren, positions_cm: Array, photons: Array) -> tuple[TrackFeatures, Weights, Array]:
+def _seen(siren: Siren, positions_cm: NDArray, photons: NDArray) -> tuple[TrackFeatures, Weights, Array]:
     """All that is computed of the network."""
     return track_features(siren, positions_cm, photons), last_layer_weights(siren), weight_scale(siren)
 
