@@ -25,7 +25,14 @@ import numpy as np
 import scipy.stats
 
 from bayescal.light.detector import LightDetector, expected_pe, physical_visibility
-from bayescal.light.last_layer import TrackFeatures, last_layer_weights, track_features, weight_scale, weight_sd
+from bayescal.light.last_layer import (
+    FUNCTION_SD,
+    TrackFeatures,
+    last_layer_weights,
+    track_features,
+    weight_scale,
+    weight_sd,
+)
 from bayescal.light.siren import Architecture, Siren, initialise, log_link
 from bayescal.light.tabulation import tabulate, with_photon_statistics
 from bayescal.light.training import PoissonLoss, Recipe, train
@@ -33,7 +40,7 @@ from bayescal.light.visibility import Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import read_siren
-from bayescal.reconstruction.last_layer_fit import ExpectedLight, LightReadout, WeightPrior, fit_last_layer, fit_width
+from bayescal.reconstruction.last_layer_fit import ExpectedLight, LightReadout, WeightPrior, fit_last_layer
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 POINTS = 24
@@ -97,24 +104,19 @@ def show(name: str, expected: ExpectedLight, data: Sample, kind: np.ndarray) -> 
         print(line, flush=True)
 
 
-def calibrate(n_tracks: int, detector: LightDetector, siren: Siren, held_out: Sample) -> None:
+def calibrate(siren: Siren, detector: LightDetector, held_out: Sample, n_tracks: int, function_sd: float) -> None:
     """Fit one sample and print what it says of the tracks that were held out."""
     names = np.array(detector.sensors.kind)
     kinds = tuple(dict.fromkeys(detector.sensors.kind))
     data = sample(n_tracks, n_tracks, detector, siren)
     readout = LightReadout(tuple(kinds.index(name) for name in names), np.asarray(detector.alive))
     library = last_layer_weights(siren)
-    scale = weight_scale(siren)
-    prior = WeightPrior(library, weight_sd(library.shape[1], scale))
+    prior = WeightPrior(library, weight_sd(library.shape[1], weight_scale(siren), function_sd))
     begin = time.perf_counter(), time.process_time()
-    prior = fit_width(data.tracks, data.counts, readout, prior)
     found = jax.block_until_ready(fit_last_layer(data.tracks, data.counts, readout, prior))
     wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
     errors = ", ".join(f"{kind} {100 * s:.2f} %" for kind, s in zip(kinds, found.model_error, strict=True))
-    print(
-        f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time, compilation included; s {errors}; "
-        f"sd of ln v {float(prior.sd[0, 0] / scale):.3f}"
-    )
+    print(f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time, compilation included; s {errors}")
     expected = found.expected_light(held_out.tracks, readout)
     show("after", expected, held_out, names)
     counts = PhotonCounts(expected.mean, model_error=expected.sd / expected.mean)
@@ -127,6 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", type=Path, help="trained network; trained here where absent")
     parser.add_argument("--tracks", type=int, nargs="+", default=(300, 1_500, 6_000))
+    parser.add_argument("--function-sd", type=float, default=FUNCTION_SD, help="prior's, of ln v from place to place")
     asked = parser.parse_args()
     print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     siren = read_siren(asked.network) if asked.network else trained()
@@ -136,7 +139,7 @@ def main() -> None:
     nothing = jnp.zeros(light.shape)
     show("before", ExpectedLight(light, nothing, nothing), held_out, np.array(detector.sensors.kind))
     for n_tracks in asked.tracks:
-        calibrate(n_tracks, detector, siren, held_out)
+        calibrate(siren, detector, held_out, n_tracks, asked.function_sd)
 
 
 if __name__ == "__main__":

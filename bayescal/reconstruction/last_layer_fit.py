@@ -4,8 +4,9 @@ The sensors are independent of each other given the features, so that the poster
 scoring, H_j = sum_t J J^T / var + prior with J = d m_tj / d w_j, finds all modes in one compiled program, and H_j are
 the precisions. The features of a network that was trained on a library do not suit the detector to the last per cent.
 What they lack is a relative error s of the expected light, one for each kind of sensor, part of the counts' variance:
-without it intervals get ever narrower around light that is wrong. s is found by expectation maximisation: the best s
-for the mean of the log-likelihood over the weights' posterior, then the posterior for that s, in turn.
+without it intervals get ever narrower around light that is wrong. s is found in turn with the weights, in mean-field
+approximation: its posterior for the mean of the log-likelihood over theirs, then theirs for its root mean square. The
+mode of s would not do: it is zero as long as data are too few to tell an error from none.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ _CONVERGED = 1e-4  # of a log-posterior, what the next step promises
 _UPHILL = 1e-2  # of a log-posterior: smaller losses are rounding in single precision
 _STEPS = 50
 _ROUNDS = 8
-_SETTLED = 0.05  # change of s between rounds, in units of s or of the smallest s, whichever is larger
-_ERRORS = (1e-3, 1.0)  # between which s is looked for
-_CUTS = 16  # of that range by the golden section, in ln s: to 3e-3
-_GOLDEN = (np.sqrt(5) - 1) / 2
+_SETTLED = 0.05  # relative change between rounds
+_ERROR_SD = 0.1  # of the half-normal prior of s
+_COARSE = np.geomspace(1e-3, 1.0, 16)  # values of s among which its posterior is looked for
+_FINE = np.linspace(0.0, 1.0, 24)  # those on which it is then summed, from one end of it to the other
+_DEPTH = 10.0  # of the log-posterior at its ends
 _NODES, _NODE_WEIGHTS = np.sqrt(3) * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) / 6  # Gauss-Hermite
 
 
@@ -122,7 +124,7 @@ class LastLayerPosterior(eqx.Module):
     Attributes:
         mean: mode of the weights.
         precision_root: Cholesky factor L of the precision L L^T.
-        model_error: s of each kind.
+        model_error: s of each kind; where it was fitted, its root mean square.
     """
 
     mean: Weights
@@ -170,35 +172,11 @@ def fit_last_layer(
     for _ in range(_ROUNDS if fitted else 0):
         before = error
         moments = _light_moments(tracks, found.mean, found.precision_root)
-        error = _best_error(moments, counts, readout)
+        error = _error(moments, counts, readout)
         found = _mode(found.mean, tracks, counts, error, (readout, prior))
         if (jnp.abs(error - before) < _SETTLED * before).all():
             break
     return found
-
-
-def fit_width(tracks: TrackFeatures, counts: Counts, readout: LightReadout, prior: WeightPrior) -> WeightPrior:
-    """The prior with the width that makes the counts most probable: one factor on all deviations but the biases'.
-
-    D. J. C. MacKay, Bayesian interpolation, Neural Computation 4 (1992) 415, section 4.4: the squared weights in units
-    of the prior are as many as the counts determine.
-
-    Args:
-        tracks: the tracks.
-        counts: photo-electrons, NaN where a sensor is absent.
-        readout: how they are counted.
-        prior: of the weights, whose width is changed.
-    """
-    for _ in range(_ROUNDS):
-        posterior = fit_last_layer(tracks, counts, readout, prior)
-        sd = jnp.broadcast_to(jnp.asarray(prior.sd, float), posterior.mean.shape)
-        variance = (posterior.covariance_root**2).sum(axis=-1)
-        determined = (1 - variance / sd**2)[:, :-1].sum()
-        factor = jnp.sqrt((((posterior.mean - prior.mean) / sd) ** 2)[:, :-1].sum() / determined)
-        prior = WeightPrior(prior.mean, sd.at[:, :-1].multiply(factor))
-        if abs(factor - 1) < _SETTLED:
-            break
-    return prior
 
 
 class _Sums(NamedTuple):
@@ -317,28 +295,27 @@ def _light_moments(
 
 
 @eqx.filter_jit
-def _best_error(moments: tuple[Counts, Counts], counts: Counts, readout: LightReadout) -> PerKind:
-    """Model error of each kind at which the log-likelihood is largest, on average over the light's posterior."""
+def _error(moments: tuple[Counts, Counts], counts: Counts, readout: LightReadout) -> PerKind:
+    """Root mean square of the model error of each kind, by the log-likelihood's average over the light's posterior."""
     light, sd = moments
     live, relative = jnp.isfinite(counts), sd / jnp.where(light > 0, light, 1.0)
 
-    def at_node(log_error: PerKind, node: Array, weight: Array) -> PerKind:
-        terms = readout.counts(light * jnp.exp(node * relative), jnp.exp(log_error), live).log_prob(counts)
+    def at_node(trial: tuple[PerKind, Array, Array]) -> PerKind:
+        error, node, weight = trial
+        terms = readout.counts(light * jnp.exp(node * relative), error, live).log_prob(counts)
         return weight * readout.by_kind(terms.sum(axis=0))
 
-    def scores(log_errors: Float[Array, "trial kind"]) -> Float[Array, "trial kind"]:
-        trials = jnp.repeat(log_errors, len(_NODES), axis=0)
-        nodes = [jnp.tile(jnp.asarray(each), len(log_errors)) for each in (_NODES, _NODE_WEIGHTS)]
-        parts = jax.lax.map(lambda trial: at_node(*trial), (trials, *nodes))
-        return parts.reshape(len(log_errors), len(_NODES), -1).sum(axis=1)
+    def log_posterior(errors: Float[Array, "trial kind"]) -> Float[Array, "trial kind"]:
+        trials = jnp.repeat(errors, len(_NODES), axis=0)
+        nodes = [jnp.tile(jnp.asarray(each), len(errors)) for each in (_NODES, _NODE_WEIGHTS)]
+        parts = jax.lax.map(at_node, (trials, *nodes)).reshape(len(errors), len(_NODES), -1)
+        return parts.sum(axis=1) - 0.5 * (errors / _ERROR_SD) ** 2
 
-    def cut(_: Array, ends: tuple[PerKind, PerKind]) -> tuple[PerKind, PerKind]:
-        low, high = ends
-        inner = _GOLDEN * (high - low)
-        below, above = scores(jnp.stack([high - inner, low + inner]))
-        upper = above > below
-        return jnp.where(upper, high - inner, low), jnp.where(upper, high, low + inner)
-
-    low, high = (jnp.full(readout.n_kinds, np.log(end), float) for end in _ERRORS)
-    low, high = jax.lax.fori_loop(0, _CUTS, cut, (low, high))
-    return jnp.exp((low + high) / 2)
+    coarse = jnp.asarray(_COARSE)
+    found = log_posterior(jnp.broadcast_to(coarse[:, None], (len(_COARSE), readout.n_kinds)))
+    inside = found > found.max(axis=0) - _DEPTH
+    first, last = inside.argmax(axis=0), len(_COARSE) - 1 - inside[::-1].argmax(axis=0)
+    low = jnp.where(first > 0, coarse[first - 1], 0.0)
+    high = coarse[jnp.minimum(last + 1, len(_COARSE) - 1)]
+    errors = low + jnp.asarray(_FINE)[:, None] * (high - low)
+    return jnp.sqrt((jax.nn.softmax(log_posterior(errors), axis=0) * errors**2).sum(axis=0))

@@ -16,7 +16,6 @@ from bayescal.reconstruction.last_layer_fit import (
     LightReadout,
     WeightPrior,
     fit_last_layer,
-    fit_width,
 )
 
 SENSORS, TRACKS, POINTS, FEATURES = 24, 150, 3, 4
@@ -156,14 +155,6 @@ def test_expected_light(case, fitted) -> None:
         error = (0.1, 0.2)[KIND[sensor]] * float(found.mean[track, sensor])
         assert float(found.sd[track, sensor]) == pytest.approx(np.hypot(sd, error), rel=1e-8)
     np.testing.assert_allclose(found.mean, 2 * case.tracks.light(posterior.mean), rtol=1e-12)
-
-
-def test_width_is_found(case) -> None:
-    """Weights drawn with 0.3 under a prior three times as narrow; five standard errors of 72 well known weights."""
-    narrow = WeightPrior(case.prior.mean, 0.1)
-    found = np.asarray(fit_width(case.tracks, counts_of(case, READOUT, NO_ERROR, 2), READOUT, narrow).sd)
-    assert (found[:, -1] == 0.1).all()
-    np.testing.assert_allclose(found[:, :-1], 0.3, rtol=5 / np.sqrt(2 * 72))
 
 
 def test_model_error_is_found(case) -> None:
