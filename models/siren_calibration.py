@@ -131,8 +131,9 @@ def load(settings, priors):
 
 
 def read(path, inputs):
-    """Counts of the flash of each cluster [cluster, sensor], NaN where there is none."""
-    return linked_counts(read_flashes(path), inputs.clusters, inputs.n_sensors, path, inputs.saturation)
+    """Counts of the flash of each cluster [cluster, sensor], NaN where there is none or its track lies outside the box."""
+    counts = linked_counts(read_flashes(path), inputs.clusters, inputs.n_sensors, path, inputs.saturation)
+    return np.where(inputs.lit[:, None], counts, np.nan)
 
 
 def write(path, data, inputs, truth):

@@ -70,6 +70,11 @@ class LastLayerInputs(eqx.Module):
         """Members of the plates."""
         return {"sensor": self.n_sensors, "kind": len(self.kinds)}
 
+    @property
+    def lit(self) -> Bool[NDArray, " cluster"]:
+        """Tracks that emit photons inside the network's box; of others it knows no light."""
+        return np.asarray(self.tracks.photons.sum(axis=1)) > 0
+
     def around(self, posterior: LastLayerPosterior) -> LastLayerInputs:
         """The inputs with the coordinates of a posterior."""
         return replace(
@@ -92,10 +97,18 @@ def last_layer_inputs(
         detector: kinds of sensors, and which are dead; of one volume.
         priors: priors and fixed values by name.
         saturation: photo-electrons at or above which counts are one outcome; none where absent.
+
+    Raises:
+        InputError: where no track emits photons inside the network's box.
     """
     batch = batch_clusters(clusters, detector.all_drift)
     positions, photons = (np.asarray(array)[: clusters.n_clusters] for array in (batch.position_cm, batch.photons))
     tracks, library, scale = _seen(siren, positions, photons)
+    if not bool(tracks.photons.any()):
+        raise InputError(
+            f"none of the {clusters.n_clusters} clusters emits photons inside the network's box: check units and axes "
+            "(x is along the drift field, positions in cm) and the network"
+        )
     names = detector.sensors.kind
     kinds = tuple(dict.fromkeys(names))
     unit = jnp.broadcast_to(jnp.eye(library.shape[1]), (*library.shape, library.shape[1]))

@@ -18,6 +18,7 @@ from bayescal.model_files import load_model
 from bayescal.readers.flashes import LightEvents, clusters_from_points, flashes_from_rows, read_flashes, write_flashes
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import write_siren
+from bayescal.reconstruction.last_layer_inputs import last_layer_inputs
 from bayescal.simulation import simulate
 from bayescal.study import build, read_study
 
@@ -159,6 +160,23 @@ def test_tracks_without_a_flash_say_nothing(study, built, tmp_path) -> None:
     some = CALIBRATION.read(tmp_path / "some.h5", inputs)
     assert np.isnan(some[:5]).all()
     np.testing.assert_array_equal(some[5:], counts[5:])
+
+
+def test_tracks_outside_the_box_say_nothing(study, built) -> None:
+    counts = built[1]
+    clusters = read_flashes(study.with_name("clusters.h5")).clusters
+    moved = replace(
+        clusters, position_cm=clusters.position_cm + np.where(clusters.point_cluster < 2, 99.0, 0.0)[:, None]
+    )
+    detector = read_light_detector("module0")
+    other = last_layer_inputs(network(), moved, detector, {})
+    np.testing.assert_array_equal(other.lit, np.arange(TRACKS) >= 2)
+    found = CALIBRATION.read(study.with_name("flashes.h5"), other)
+    assert np.isnan(found[:2]).all()
+    np.testing.assert_array_equal(found[2:], counts[2:])
+    outside = replace(clusters, position_cm=clusters.position_cm + 1e3)
+    with pytest.raises(InputError, match="none of the 60 clusters emits photons inside the network's box: check units"):
+        last_layer_inputs(network(), outside, detector, {})
 
 
 def spoilt(events: LightEvents, what: str) -> LightEvents:
