@@ -91,8 +91,8 @@ def show(name: str, expected: ExpectedLight, data: Sample, kind: np.ndarray) -> 
     """Print how predicted light compares with the truth, by kind of sensor."""
     mean, sd = np.asarray(expected.mean), np.asarray(expected.sd)
     off, pull = mean / data.light - 1, np.abs(mean - data.light) / np.maximum(sd, 1e-300)
-    for each in dict.fromkeys(kind):
-        chosen = kind == each
+    groups = {each: kind == each for each in dict.fromkeys(kind)} | {"all": np.ones(len(kind), bool)}
+    for each, chosen in groups.items():
         worst = np.abs(off[:, chosen].mean(axis=0)).max()
         line = f"  {name}, {each}: mean {100 * off[:, chosen].mean():+.2f} %, largest of a sensor {100 * worst:.2f} %, "
         line += f"rms {100 * np.sqrt((off[:, chosen] ** 2).mean()):.2f} %"

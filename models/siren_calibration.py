@@ -131,7 +131,7 @@ def load(settings, priors):
 
 
 def read(path, inputs):
-    """Counts of the flash of each cluster [cluster, sensor], NaN where there is none or its track lies outside the box."""
+    """Counts of each cluster's flash [cluster, sensor], NaN where there is none or the track is outside the box."""
     counts = linked_counts(read_flashes(path), inputs.clusters, inputs.n_sensors, path, inputs.saturation)
     return np.where(inputs.lit[:, None], counts, np.nan)
 

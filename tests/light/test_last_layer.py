@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import jax
@@ -18,9 +19,9 @@ SENSORS, TRACKS, POINTS, FEATURES = 3, 11, 5, 9
 
 
 @cache
-def network(head=None) -> Siren:
+def network() -> Siren:
     """Eight hidden features, in double precision."""
-    head = head or log_link([1e-4, 1e-5, 1e-3])
+    head = log_link([1e-4, 1e-5, 1e-3])
     made = initialise(jax.random.key(3), Architecture(SENSORS, 8, 1), head, Box(LOWER_CM, UPPER_CM))
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), made)
 
@@ -96,4 +97,4 @@ def test_bias_is_as_free_as_a_yield() -> None:
 
 def test_other_heads() -> None:
     with pytest.raises(TypeError, match="under the head LogLink, not PseudoLog"):
-        track_features(network(PseudoLog(jnp.ones(SENSORS))), *points_and_photons())
+        track_features(replace(network(), head=PseudoLog(jnp.ones(SENSORS))), *points_and_photons())

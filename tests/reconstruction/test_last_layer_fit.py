@@ -81,8 +81,13 @@ def test_mode(case, fitted) -> None:
     assert whitened_slope(case, posterior, readout, counts).max() < 0.02
 
 
-def test_mode_with_noise_model_error_dark_counts_and_saturation(case) -> None:
-    """Steps use the information of counts that are not saturated, so that the last ones are less exact."""
+def test_mode_of_all_that_a_readout_can_be(case, monkeypatch) -> None:
+    """With noise, model error, a yield, dark counts and saturation, and with tracks in parts, the last not full.
+
+    Steps use the information of counts that are not saturated, so that the last ones are less exact.
+    """
+    monkeypatch.setattr(last_layer, "_VALUES_AT_ONCE", 40 * SENSORS * (FEATURES + SENSORS))
+    assert case.tracks.at_a_time == 40
     error = np.array([0.1, 0.2])
     readout = LightReadout(KIND, np.ones(SENSORS, bool), 0.8, np.array([1.2, 1.5]), 3.0, 90.0)
     counts = counts_of(case, readout, error, 3)
@@ -116,16 +121,6 @@ def test_posterior_holds_the_truth(case, fitted) -> None:
     away = np.einsum("jba,jb->ja", posterior.precision_root, case.weights - posterior.mean)
     total = (np.delete(away, DEAD, axis=0) ** 2).sum()
     assert 1e-3 < scipy.stats.chi2.cdf(total, (SENSORS - 1) * FEATURES) < 1 - 1e-3
-
-
-def test_parts_change_nothing(case, fitted, monkeypatch) -> None:
-    posterior, counts = fitted
-    monkeypatch.setattr(last_layer, "_VALUES_AT_ONCE", 40 * SENSORS * (FEATURES + SENSORS))
-    assert case.tracks.at_a_time == 40
-    readout = LightReadout(KIND, np.arange(SENSORS) != DEAD, np.ones(()))  # an array: compiled again, in parts
-    in_parts = fit_last_layer(case.tracks, counts, readout, case.prior, NO_ERROR)
-    np.testing.assert_allclose(in_parts.mean, posterior.mean, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(in_parts.precision_root, posterior.precision_root, rtol=1e-9, atol=1e-9)
 
 
 def test_covariance_and_draws(case, fitted) -> None:
