@@ -1,8 +1,8 @@
 """Calibration of a network's last layer on crossing tracks: what is left of a discrepancy, and whether it is known.
 
-    python benchmarks/last_layer.py --network noisy.h5                     300, 1,500 and 6,000 tracks
-    python benchmarks/last_layer.py --network noisy.h5 --tracks 50000
-    python benchmarks/last_layer.py                                        trains the network first
+    python benchmarks/last_layer.py --networks one.h5 other.h5               300, 1,500 and 6,000 tracks
+    python benchmarks/last_layer.py --networks one.h5 --tracks 50000
+    python benchmarks/last_layer.py                                          trains a network first
 
 Module-0, a network trained on its made library (`benchmarks/siren.py train --output DIR` writes such). The data come
 from other optics: Rayleigh length 70 cm, scattered fraction 1, the cathode reflecting three times and the sides twice
@@ -26,7 +26,6 @@ import scipy.stats
 
 from bayescal.light.detector import LightDetector, expected_pe, physical_visibility
 from bayescal.light.last_layer import (
-    FUNCTION_SD,
     TrackFeatures,
     last_layer_weights,
     track_features,
@@ -40,7 +39,7 @@ from bayescal.light.visibility import Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import read_siren
-from bayescal.reconstruction.last_layer_fit import ExpectedLight, LightReadout, WeightPrior, fit_last_layer
+from bayescal.reconstruction.last_layer_fit import ExpectedLight, LightReadout, WeightPrior, fit_last_layer, mixture
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 POINTS = 24
@@ -52,11 +51,16 @@ LEVELS = (0.68, 0.95)
 
 
 class Sample(NamedTuple):
-    """Crossing tracks, and their light in truth and as counted."""
+    """Crossing tracks, points [cm] and photons, and their light in truth and as counted."""
 
-    tracks: TrackFeatures
+    points: np.ndarray
+    photons: np.ndarray
     light: np.ndarray
     counts: np.ndarray
+
+    def seen(self, siren: Siren) -> TrackFeatures:
+        """The tracks through a network."""
+        return eqx.filter_jit(track_features)(siren, self.points, self.photons)
 
 
 def trained() -> Siren:
@@ -68,7 +72,7 @@ def trained() -> Siren:
     return train(jax.random.key(2), start, library, Recipe(PoissonLoss(1e6))).siren
 
 
-def sample(seed: int, n_tracks: int, detector: LightDetector, siren: Siren) -> Sample:
+def sample(seed: int, n_tracks: int, detector: LightDetector) -> Sample:
     """Tracks from anywhere on the cathode to anywhere on the anode, with light of the truth."""
     random = np.random.default_rng(seed)
     lower, upper = np.asarray(detector.box.lower_cm), np.asarray(detector.box.upper_cm)
@@ -84,7 +88,7 @@ def sample(seed: int, n_tracks: int, detector: LightDetector, siren: Siren) -> S
     )
     light = np.asarray(jax.jit(lambda v, r, q: expected_pe(gains, v, r, q))(truth, points, photons))
     counts = random.poisson(light).astype(float)
-    return Sample(eqx.filter_jit(track_features)(siren, points, photons), light, counts)
+    return Sample(points, photons, light, counts)
 
 
 def show(name: str, expected: ExpectedLight, data: Sample, kind: np.ndarray) -> None:
@@ -104,42 +108,44 @@ def show(name: str, expected: ExpectedLight, data: Sample, kind: np.ndarray) -> 
         print(line, flush=True)
 
 
-def calibrate(siren: Siren, detector: LightDetector, held_out: Sample, n_tracks: int, function_sd: float) -> None:
-    """Fit one sample and print what it says of the tracks that were held out."""
+def calibrate(sirens: list[Siren], detector: LightDetector, held_out: Sample, n_tracks: int) -> None:
+    """Fit one sample with each network and print what that says of the tracks that were held out."""
     names = np.array(detector.sensors.kind)
     kinds = tuple(dict.fromkeys(detector.sensors.kind))
-    data = sample(n_tracks, n_tracks, detector, siren)
     readout = LightReadout(tuple(kinds.index(name) for name in names), np.asarray(detector.alive))
-    library = last_layer_weights(siren)
-    prior = WeightPrior(library, weight_sd(library.shape[1], weight_scale(siren), function_sd))
-    begin = time.perf_counter(), time.process_time()
-    found = jax.block_until_ready(fit_last_layer(data.tracks, data.counts, readout, prior))
-    wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
-    errors = ", ".join(f"{kind} {100 * s:.2f} %" for kind, s in zip(kinds, found.model_error, strict=True))
-    print(f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time, compilation included; s {errors}")
-    expected = found.expected_light(held_out.tracks, readout)
-    show("after", expected, held_out, names)
-    counts = PhotonCounts(expected.mean, model_error=expected.sd / expected.mean)
+    data, members = sample(n_tracks, n_tracks, detector), []
+    for siren in sirens:
+        library, tracks = last_layer_weights(siren), data.seen(siren)
+        prior = WeightPrior(library, weight_sd(library.shape[1], weight_scale(siren)))
+        begin = time.perf_counter(), time.process_time()
+        found = jax.block_until_ready(fit_last_layer(tracks, data.counts, readout, prior))
+        wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
+        errors = ", ".join(f"{kind} {100 * s:.2f} %" for kind, s in zip(kinds, found.model_error, strict=True))
+        print(f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time; s {errors}")
+        members.append(found.expected_light(held_out.seen(siren), readout))
+    show("one network", members[0], held_out, names)
+    if len(members) > 1:
+        show(f"{len(members)} networks", mixture(members), held_out, names)
+    counts = PhotonCounts(members[0].mean, model_error=members[0].sd / members[0].mean)
     pit = np.ravel(counts.pit(jax.random.key(n_tracks), held_out.counts))
-    print(f"  PIT of {pit.size} counts: KS distance {scipy.stats.kstest(pit, 'uniform').statistic:.4f}", flush=True)
+    print(f"  PIT of {pit.size} counts, one network: KS distance {scipy.stats.kstest(pit, 'uniform').statistic:.4f}")
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", type=Path, help="trained network; trained here where absent")
+    parser.add_argument("--networks", type=Path, nargs="+", help="trained networks; one is trained here where absent")
     parser.add_argument("--tracks", type=int, nargs="+", default=(300, 1_500, 6_000))
-    parser.add_argument("--function-sd", type=float, default=FUNCTION_SD, help="prior's, of ln v from place to place")
     asked = parser.parse_args()
     print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    siren = read_siren(asked.network) if asked.network else trained()
+    sirens = [read_siren(path) for path in asked.networks] if asked.networks else [trained()]
     detector = read_light_detector("module0")
-    held_out = sample(1, HELD_OUT, detector, siren)
-    light = held_out.tracks.light(last_layer_weights(siren))
+    held_out = sample(1, HELD_OUT, detector)
+    light = held_out.seen(sirens[0]).light(last_layer_weights(sirens[0]))
     nothing = jnp.zeros(light.shape)
     show("before", ExpectedLight(light, nothing, nothing), held_out, np.array(detector.sensors.kind))
     for n_tracks in asked.tracks:
-        calibrate(siren, detector, held_out, n_tracks, asked.function_sd)
+        calibrate(sirens, detector, held_out, n_tracks)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ mode of s would not do: it is zero as long as data are too few to tell an error 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -148,6 +149,20 @@ class LastLayerPosterior(eqx.Module):
         light, sd = _light_moments(tracks, self.mean, self.precision_root)
         mean, sd = readout.light_yield * light, readout.light_yield * sd
         return ExpectedLight(mean, sd, jnp.hypot(sd, readout.of_sensors(self.model_error) * mean))
+
+
+def mixture(members: Sequence[ExpectedLight]) -> ExpectedLight:
+    """Expected light by several networks, each trained and calibrated by itself: what their features lack differs.
+
+    B. Lakshminarayanan et al., NeurIPS 2017, arXiv:1612.01474: the mean of the means; variances are the mean of the
+    variances and the variance of the means.
+
+    Args:
+        members: of the same tracks, two or more.
+    """
+    means, sd_weights, sd = (jnp.stack([jnp.asarray(part) for part in parts]) for parts in zip(*members, strict=True))
+    apart = means.var(axis=0, ddof=1)
+    return ExpectedLight(means.mean(axis=0), *(jnp.sqrt((each**2).mean(axis=0) + apart) for each in (sd_weights, sd)))
 
 
 def fit_last_layer(

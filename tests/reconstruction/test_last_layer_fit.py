@@ -12,10 +12,12 @@ import scipy.stats
 from bayescal.light import last_layer
 from bayescal.light.last_layer import TrackFeatures
 from bayescal.reconstruction.last_layer_fit import (
+    ExpectedLight,
     LastLayerPosterior,
     LightReadout,
     WeightPrior,
     fit_last_layer,
+    mixture,
 )
 
 SENSORS, TRACKS, POINTS, FEATURES = 24, 150, 3, 4
@@ -150,6 +152,13 @@ def test_expected_light(case, fitted) -> None:
         error = (0.1, 0.2)[KIND[sensor]] * float(found.mean[track, sensor])
         assert float(found.sd[track, sensor]) == pytest.approx(np.hypot(sd, error), rel=1e-8)
     np.testing.assert_allclose(found.mean, 2 * case.tracks.light(posterior.mean), rtol=1e-12)
+
+
+def test_mixture() -> None:
+    """Two members by hand, 10 +- 1 and 14 +- 2 p.e.: 12, and the variance 2.5 of the members and 8 between them."""
+    one, other = (ExpectedLight(*(np.full((1, 1), value) for value in member)) for member in ((10, 1, 3), (14, 2, 4)))
+    mean, sd_weights, sd = (np.asarray(part).item() for part in mixture([one, other]))
+    assert (mean, sd_weights, sd) == pytest.approx((12, np.sqrt(2.5 + 8), np.sqrt(12.5 + 8)))
 
 
 def test_model_error_is_found(case) -> None:
