@@ -140,9 +140,9 @@ class LastLayerPosterior(eqx.Module):
 
     def draws(self, key: PRNGKeyArray, n: int) -> Float[Array, "draw sensor feature"]:
         """Draws of the weights."""
-        standard = jax.random.normal(key, (n, *self.mean.shape))
-        root = jnp.broadcast_to(self.precision_root, (n, *self.precision_root.shape))
-        return self.mean + solve_triangular(root, standard[..., None], trans=1, lower=True)[..., 0]
+        standard = jax.random.normal(key, (*self.mean.shape, n))
+        away = solve_triangular(self.precision_root, standard, trans=1, lower=True)
+        return self.mean + jnp.moveaxis(away, -1, 0)
 
     def expected_light(self, tracks: TrackFeatures, readout: LightReadout) -> ExpectedLight:
         """Light of tracks that sensors should see, and how well it is known."""
@@ -173,6 +173,8 @@ def fit_last_layer(
     model_error: PerKind | None = None,
 ) -> LastLayerPosterior:
     """Posterior of the weights of the last layer.
+
+    Saturated counts are part of the likelihood as such, of its curvature as if they were whole.
 
     Args:
         tracks: the tracks.

@@ -11,7 +11,7 @@ import pytest
 from numpyro.infer.util import log_density
 
 from bayescal.errors import InputError
-from bayescal.fitting import fit_study
+from bayescal.inference import FitSettings, fit
 from bayescal.inference.potential import Potential
 from bayescal.light.siren import Architecture, PseudoLog, Siren, initialise, log_link
 from bayescal.model_files import load_model
@@ -32,11 +32,6 @@ data = "flashes.h5"
 [inputs]
 siren = "siren.h5"
 clusters = "clusters.h5"
-[sampler]
-method = "laplace"
-draws = 40
-importance_draws = 40
-prior_draws = 20
 """
 
 
@@ -123,10 +118,12 @@ def test_sampler_sees_a_standard_normal(built) -> None:
         assert (ahead - behind) @ step / (2 * step @ step) == pytest.approx(1.0, abs=0.25)
 
 
-def test_fit_of_a_study(study, built) -> None:
-    """Gaussian draws: the weights' within 5 standard errors of where the first fit has them."""
-    result = fit_study(read_study(study))
-    inputs = built[0]
+def test_fit(built) -> None:
+    """Gaussian draws: their means within five standard errors, and half a width, of where the first fit has them."""
+    inputs, counts = built
+    settings = FitSettings(method="laplace", draws=40, importance_draws=40, prior_draws=20)
+    start = CALIBRATION.start(inputs, counts)
+    result = fit(CALIBRATION.model, inputs, counts, key=jax.random.key(6), settings=settings, start=start)
     draws = result.draws("weights")
     assert draws.shape == (40, SENSORS, FEATURES)
     sd = np.linalg.norm(np.asarray(inputs.root), axis=-1)
