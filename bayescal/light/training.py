@@ -1,4 +1,4 @@
-"""Training of a network on a photon library, in single precision, by Adam with a cosine decay of its rate.
+"""Training of a network on a photon library, in single precision, by Adam with a warm-up and a cosine decay of its rate.
 
 Each step takes voxels at random; its random numbers depend on the key and the step's number alone, so that a training
 that was stopped and goes on from its checkpoint ends at the same bits as one that was not.
@@ -78,9 +78,9 @@ class Recipe(eqx.Module):
         batch: voxels a step.
         learning_rate: the largest; it rises from zero over the first steps and falls to zero as a cosine.
         warm_up: share of the steps in which it rises: Adam's first steps are as long as it, whatever the gradient is.
-        largest_gradient: norm to which longer gradients are shortened. In training by `PoissonLoss` norms are 7 to 15;
-            a longer one, which the exponential of the log link makes now and then, would throw the network back to
-            finer structure than the visibility has, and it would not find back.
+        largest_gradient: norm to which longer gradients are shortened. In training by `PoissonLoss` norms are about 10;
+            much longer ones, which the exponential of the log link makes now and then, would throw the network to finer
+            structure than the visibility has.
         emphasis: voxels are drawn with a probability that goes as this power of the light that all sensors together
             see of them, and weighted by its inverse; 0 draws all alike.
         block: steps in one call of the compiled program, after which the training can be watched and is saved.
