@@ -1,4 +1,4 @@
-"""Training of a network on a photon library, in single precision, by Adam with a warm-up and a cosine decay of its rate.
+"""Training of a network on a photon library, in single precision, by Adam with warm-up and cosine decay of its rate.
 
 Each step takes voxels at random; its random numbers depend on the key and the step's number alone, so that a training
 that was stopped and goes on from its checkpoint ends at the same bits as one that was not.
