@@ -2,6 +2,7 @@
 
     python benchmarks/siren.py train                  noisy and noise-free library, ours and the published recipe
     python benchmarks/siren.py train --minutes 60     steps that take an hour of these processors for each training
+    python benchmarks/siren.py train --only noisy --seed 1    one training, with other random numbers
     python benchmarks/siren.py speed                  forward and gradient at 10,000 points
 
 The library is Module-0's: 16 x 64 x 32 voxels, 48 sensors, the visibility of `bayescal.light.visibility`, and counts
@@ -40,6 +41,11 @@ from bayescal.readers.siren import write_siren
 PHOTONS = 1e6
 POINTS = 10_000
 SIZES = {"128 x 1 -> 48": (48, 128, 1), "512 x 5 -> 180": (180, 512, 5)}
+TITLES = {
+    "published": "published recipe, noisy",
+    "exact": "trained without noise",
+    "noisy": "trained on noise",
+}
 PUBLISHED_RATE = 5e-5
 """Learning rate of slar's recipe for ICARUS."""
 
@@ -52,6 +58,13 @@ class Truth(NamedTuple):
     at_points: np.ndarray
 
 
+class Job(NamedTuple):
+    """What is learned, and how."""
+
+    library: PhotonLibrary
+    recipe: Recipe
+
+
 def made(voxels: tuple[int, int, int]) -> Truth:
     """Module-0's visibility."""
     visibility = physical_visibility(read_light_detector("module0"))
@@ -60,12 +73,12 @@ def made(voxels: tuple[int, int, int]) -> Truth:
     return Truth(tabulate(visibility, voxels), points_cm, np.asarray(jax.jit(lambda r: visibility(r))(points_cm)))
 
 
-def untrained(library: PhotonLibrary, recipe: Recipe) -> Siren:
+def untrained(library: PhotonLibrary, recipe: Recipe, seed: int) -> Siren:
     """The network that a recipe starts from: our head for the Poisson loss, slar's for its own."""
     head = log_link(np.mean(library.visibility, axis=(0, 1, 2)))
     if isinstance(recipe.loss, WeightedSquares):
         head = SinePseudoLog(jnp.ones(library.n_sensors, jnp.float32))
-    return initialise(jax.random.key(1), Architecture(library.n_sensors), head, library.box)
+    return initialise(jax.random.key(1 + 10 * seed), Architecture(library.n_sensors), head, library.box)
 
 
 def within(minutes: float | None, recipe: Recipe, library: PhotonLibrary) -> Recipe:
@@ -74,16 +87,18 @@ def within(minutes: float | None, recipe: Recipe, library: PhotonLibrary) -> Rec
         return recipe
     times: list[float] = []
     trial = replace(recipe, steps=2 * recipe.block)
-    train(jax.random.key(0), untrained(library, recipe), library, trial, watch=lambda *_: times.append(time.time()))
+    train(jax.random.key(0), untrained(library, recipe, 0), library, trial, watch=lambda *_: times.append(time.time()))
     return replace(recipe, steps=max(recipe.block, int(60 * minutes / (times[1] - times[0]) * recipe.block)))
 
 
-def trained(name: str, library: PhotonLibrary, truth: Truth, recipe: Recipe, output: Path | None) -> Bias:
+def trained(name: str, job: Job, truth: Truth, seed: int, output: Path | None) -> Bias:
     """Train, and print what the network learned of the truth, at the centres of voxels and between them."""
+    library, recipe = job
     stem = name.replace(", ", "-").replace(" ", "-")
     begin = time.perf_counter(), time.process_time()
     checkpoint = output / f"{stem}.checkpoint.h5" if output else None
-    found = train(jax.random.key(2), untrained(library, recipe), library, recipe, checkpoint)
+    start = untrained(library, recipe, seed)
+    found = train(jax.random.key(2 + 10 * seed), start, library, recipe, checkpoint)
     wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
     print(f"\n{name}: {recipe.steps} steps of {recipe.batch} voxels, {wall:.0f} s, {processor:.0f} s of processor time")
     if output:
@@ -110,22 +125,23 @@ def summary(predicted: Array, truth: Array) -> str:
     return ", ".join(f"{100 * mean_bias(predicted, truth, above):.2f} % above {above:.1e}" for above in (4.5e-5, 1e-3))
 
 
-def study(minutes: float | None, output: Path | None, voxels: tuple[int, int, int]) -> None:
+def study(asked: argparse.Namespace) -> None:
     """Print what networks learn of the noisy and of the noise-free library."""
+    output, voxels = asked.output, tuple(asked.voxels)
     if output:
         output.mkdir(parents=True, exist_ok=True)
     truth = made(voxels)
-    noisy = with_photon_statistics(jax.random.key(3), truth.library, PHOTONS)
+    noisy = with_photon_statistics(jax.random.key(3 + asked.seed), truth.library, PHOTONS)
     print(f"the noisy library itself, {' x '.join(map(str, voxels))} voxels:")
     show(noisy.visibility, truth.library.visibility)
-    ours = within(minutes, Recipe(PoissonLoss(PHOTONS)), noisy)
-    theirs = replace(ours, loss=WeightedSquares(), learning_rate=PUBLISHED_RATE, emphasis=0.0)
-    biases = {
-        "noisy library": bias_against_visibility(noisy.visibility, truth.library.visibility),
-        "published recipe, noisy": trained("published recipe, noisy", noisy, truth, theirs, output),
-        "trained without noise": trained("trained without noise", truth.library, truth, ours, output),
-        "trained on noise": trained("trained on noise", noisy, truth, ours, output),
-    }
+    ours = within(asked.minutes, Recipe(PoissonLoss(PHOTONS)), noisy)
+    theirs = replace(
+        ours, loss=WeightedSquares(), learning_rate=PUBLISHED_RATE, warm_up=0.0, largest_gradient=np.inf, emphasis=0.0
+    )
+    jobs = {"published": Job(noisy, theirs), "exact": Job(truth.library, ours), "noisy": Job(noisy, ours)}
+    biases = {"noisy library": bias_against_visibility(noisy.visibility, truth.library.visibility)}
+    for name in asked.only:
+        biases[TITLES[name]] = trained(TITLES[name], jobs[name], truth, asked.seed, output)
     if output:
         write_figure(bias_figure(biases), output / "bias.svg")
 
@@ -211,10 +227,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of each training, instead of the recipe's steps")
     parser.add_argument("--voxels", type=int, nargs=3, default=(16, 64, 32), help="of the library, along x, y and z")
     parser.add_argument("--output", type=Path, help="folder for networks, figures and checkpoints")
+    parser.add_argument("--only", nargs="+", choices=tuple(TITLES), default=tuple(TITLES), help="of the trainings")
+    parser.add_argument("--seed", type=int, default=0, help="of the library's noise, the network and its training")
     asked = parser.parse_args()
     print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     if asked.what == "train":
-        study(asked.minutes, asked.output, tuple(asked.voxels))
+        study(asked)
     else:
         speed()
 

@@ -1,4 +1,4 @@
-"""Training of a network on a photon library, in single precision, by Adam with a cosine decay of its rate.
+"""Training of a network on a photon library, in single precision, by Adam with warm-up and cosine decay of its rate.
 
 Each step takes voxels at random; its random numbers depend on the key and the step's number alone, so that a training
 that was stopped and goes on from its checkpoint ends at the same bits as one that was not.
@@ -76,22 +76,30 @@ class Recipe(eqx.Module):
         loss: what is made small.
         steps: of the optimiser.
         batch: voxels a step.
-        learning_rate: of the first step; it falls to zero as a cosine.
+        learning_rate: the largest; it rises from zero over the first steps and falls to zero as a cosine.
+        warm_up: share of the steps in which it rises: Adam's first steps are as long as it, whatever the gradient is.
+        largest_gradient: norm to which longer gradients are shortened. In training by `PoissonLoss` norms are about 10;
+            much longer ones, which the exponential of the log link makes now and then, would throw the network to finer
+            structure than the visibility has.
         emphasis: voxels are drawn with a probability that goes as this power of the light that all sensors together
             see of them, and weighted by its inverse; 0 draws all alike.
         block: steps in one call of the compiled program, after which the training can be watched and is saved.
     """
 
     loss: Loss = eqx.field(static=True, default=PoissonLoss())
-    steps: int = eqx.field(static=True, default=6_000)
-    batch: int = eqx.field(static=True, default=2048)
+    steps: int = eqx.field(static=True, default=8_000)
+    batch: int = eqx.field(static=True, default=4096)
     learning_rate: float = eqx.field(static=True, default=2e-3)
+    warm_up: float = eqx.field(static=True, default=0.025)
+    largest_gradient: float = eqx.field(static=True, default=15.0)
     emphasis: float = eqx.field(static=True, default=0.5)
     block: int = eqx.field(static=True, default=100)
 
     def optimiser(self) -> optax.GradientTransformation:
-        """Adam (D. P. Kingma, J. Ba, arXiv:1412.6980)."""
-        return optax.adam(optax.cosine_decay_schedule(self.learning_rate, self.steps))
+        """Adam (D. P. Kingma, J. Ba, arXiv:1412.6980) of gradients of bounded norm."""
+        rising = round(self.warm_up * self.steps)
+        rate = optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, rising, self.steps)
+        return optax.chain(optax.clip_by_global_norm(self.largest_gradient), optax.adam(rate))
 
 
 class Trained(NamedTuple):

@@ -96,6 +96,23 @@ def test_network_learns_a_noisy_library() -> None:
     assert away < 0.5 * np.abs(counts / 1e5 / exact - 1).mean()
 
 
+def test_rate_and_long_gradients() -> None:
+    """Steps rise to the rate in a tenth of them and fall again; a gradient is as good as any longer one."""
+    recipe = Recipe(steps=100, learning_rate=0.5, warm_up=0.1, largest_gradient=2.0)
+    optimiser, place = recipe.optimiser(), jnp.zeros(2)
+    state, sizes = optimiser.init(place), []
+    for _ in range(100):
+        step, state = optimiser.update(jnp.array([3.0, 4.0]), state)
+        sizes.append(abs(float(step[0])))
+    np.testing.assert_allclose(sizes[:11], 0.05 * np.arange(11), rtol=1e-5, atol=1e-8)
+    assert sizes[-1] < 1e-3
+    ordinary, unusual = (
+        optimiser.update(jnp.array([0.0, 1.0]), optimiser.update(jnp.array([long, 0.0]), optimiser.init(place))[1])[0]
+        for long in (2.0, 2e6)
+    )
+    np.testing.assert_allclose(unusual, ordinary, rtol=1e-6)
+
+
 def test_published_recipe_goes_downhill() -> None:
     recipe = Recipe(WeightedSquares(), steps=60, batch=64, learning_rate=1e-3, block=60)
     curve = train(KEY, network(SinePseudoLog(jnp.ones(2, jnp.float32))), library(truth()), recipe).curve
