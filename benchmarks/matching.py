@@ -20,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal.flashes import Clusters, clusters_from_points
 from bayescal.light.box import Box
 from bayescal.light.detector import DriftVolumes
 from bayescal.light.library import PhotonLibrary, voxel_centres_cm
 from bayescal.light.sensors import Sensors
 from bayescal.light.visibility import Medium, PhysicalVisibility
 from bayescal.likelihoods.counts import PhotonCounts
-from bayescal.flashes import Clusters, clusters_from_points
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
 from bayescal.reconstruction.shift_summary import densest_set, moments

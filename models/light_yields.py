@@ -21,11 +21,12 @@ from bayescal.flashes import Clusters
 from bayescal.light.made_tracks import crossing_tracks
 from bayescal.light.visibility import ABSORPTION_LENGTH_CM, Medium
 from bayescal.likelihoods.counts import PhotonCounts
-from bayescal.likelihoods.track_flashes import known_flashes, linked_light, track_inputs
-from bayescal.parameters import Hierarchical, Parameter, draw, fixed_or_nominal, is_free
-from bayescal.readers.flashes import check_sensors, check_volumes, read_flashes, write_flashes
+from bayescal.likelihoods.track_flashes import track_inputs
+from bayescal.parameters import Hierarchical, Parameter, draw, fixed_or_nominal, is_free, units
+from bayescal.readers.flashes import check_volumes, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
+from bayescal.reconstruction.linked_light import linked_counts, linked_events
 from bayescal.study import Field, InputSettings, NameOrPath
 
 OBSERVED = "pe"
@@ -178,16 +179,15 @@ def tracks(settings, detector) -> Clusters:
 
 def read(path, inputs):
     """Light of the flashes that are linked to the tracks."""
-    events = read_flashes(path)
-    check_sensors(events.flashes, inputs.n_sensors, path)
-    return linked_light(events, inputs, path)
+    saturation = None if inputs.saturation is None else float(inputs.saturation)
+    return linked_counts(read_flashes(path), inputs.clusters, inputs.n_sensors, path, saturation)
 
 
 def write(path, data, inputs, truth):
     """Write tracks and their flashes, with the constants that they were drawn with."""
-    units = {parameter.name: parameter.unit for parameter in PARAMETERS}
+    events = linked_events(inputs.clusters, jnp.where(inputs.live, jnp.asarray(data, float), jnp.nan))
     attributes = {"detector": inputs.detector}
-    write_flashes(path, known_flashes(data, inputs), attributes=attributes, truth=truth, units=units)
+    write_flashes(path, events, attributes=attributes, truth=truth, units=units(PARAMETERS))
 
 
 def start(inputs, data):

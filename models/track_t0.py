@@ -17,17 +17,17 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
-from bayescal.flashes import Clusters, LightEvents, flashes_from_rows
+from bayescal.flashes import Clusters
 from bayescal.light.detector import in_every_volume, physical_visibility
 from bayescal.light.made_tracks import contained_tracks
 from bayescal.likelihoods.shifted_counts import Sensing, ShiftedCounts, ShiftNodes
-from bayescal.likelihoods.track_flashes import linked_rows
-from bayescal.parameters import Parameter, draw, fixed_or_nominal
-from bayescal.readers.flashes import check_sensors, check_volumes, read_flashes, write_flashes
+from bayescal.parameters import Parameter, draw, fixed_or_nominal, units
+from bayescal.readers.flashes import check_volumes, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.photonlib import read_photon_library
 from bayescal.reconstruction.clusters import batch_clusters
+from bayescal.reconstruction.linked_light import linked_counts, linked_events
 from bayescal.reconstruction.shift_nodes import Look, MovedLight, shift_nodes
 from bayescal.reconstruction.t0 import time_constraint, time_of_shift
 from bayescal.study import Field, InputSettings, NameOrPath
@@ -146,19 +146,13 @@ def found_clusters(settings, detector):
 
 def read(path, inputs):
     """Light of the flashes that are linked to the clusters."""
-    events = read_flashes(path)
-    check_sensors(events.flashes, inputs.alive.shape[0], path)
-    return jnp.round(events.flashes.pe[linked_rows(events, inputs.clusters, path)])
+    return linked_counts(read_flashes(path), inputs.clusters, inputs.alive.shape[0], path)
 
 
 def write(path, data, inputs, truth):
     """Write clusters and their flashes, with the constants that they were drawn with."""
-    clusters, light = inputs.clusters, jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan)
-    flashes = flashes_from_rows(clusters.event_id, clusters.cluster_id, clusters.known_time_us, light)
-    numbers = jnp.arange(clusters.n_clusters)
-    events = LightEvents(clusters, flashes, jax.device_get(jnp.stack([numbers, numbers], axis=1)))
-    units = {parameter.name: parameter.unit for parameter in PARAMETERS}
-    write_flashes(path, events, attributes={"detector": inputs.detector}, truth=truth, units=units)
+    events = linked_events(inputs.clusters, jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan))
+    write_flashes(path, events, attributes={"detector": inputs.detector}, truth=truth, units=units(PARAMETERS))
 
 
 def prepare(inputs, data=None):

@@ -1,9 +1,8 @@
-"""Inputs and data of models with the light of known tracks: one row a track, one column a sensor."""
+"""Inputs of models with the light of known tracks: one row a track, one column a sensor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import equinox as eqx
 import numpy as np
@@ -12,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from bayescal.errors import InputError
-from bayescal.flashes import Clusters, LightEvents, flashes_from_rows
+from bayescal.flashes import Clusters
 from bayescal.light.detector import LightDetector
 from bayescal.light.track_light import TrackLight, track_light
 from bayescal.parameters import Prior
@@ -86,58 +85,3 @@ def track_inputs(
         priors=dict(priors),
         saturation=None if saturation is None else np.asarray(saturation),
     )
-
-
-def linked_light(events: LightEvents, inputs: TrackInputs, path: Path) -> Float[NDArray, "track sensor"]:
-    """Light of each track's flash, to whole photo-electrons; NaN where a sensor is absent.
-
-    Args:
-        events: of a file, its links included.
-        inputs: with the tracks, which are those of the file that have a flash.
-        path: of the file, for messages.
-
-    Raises:
-        InputError: a track is not there or has no flash, or a sensor is saturated below the inputs' saturation.
-    """
-    found = linked_rows(events, inputs.clusters, path)
-    saturated, pe = events.flashes.saturated[found], np.round(events.flashes.pe[found])
-    end = np.inf if inputs.saturation is None else inputs.saturation
-    if (saturated & (pe < end)).any():
-        lowest = float(np.min(pe[saturated]))
-        raise InputError(
-            f"{path}: sensors are saturated at {lowest:g} p.e.; set saturation in [inputs] to where their range ends"
-        )
-    return pe
-
-
-def linked_rows(events: LightEvents, clusters: Clusters, path: Path) -> list[int]:
-    """Row of the flash of each cluster.
-
-    Args:
-        events: of a file, its links included.
-        clusters: which are among those of the file and have a flash.
-        path: of the file, for messages.
-
-    Raises:
-        InputError: one is not there or has no flash.
-    """
-    ours = list(zip(clusters.event_id.tolist(), clusters.cluster_id.tolist(), strict=True))
-    names = zip(events.clusters.event_id.tolist(), events.clusters.cluster_id.tolist(), strict=True)
-    row = {name: number for number, name in enumerate(names)}
-    flash = dict(events.links.tolist())
-    found = [flash.get(row.get(name, -1), -1) for name in ours]
-    if min(found) < 0:
-        event, cluster = ours[int(np.argmin(found))]
-        raise InputError(
-            f"{path}: links: event {event}, cluster {cluster} has no flash; leave it out of the inputs' clusters, or "
-            "link it"
-        )
-    return found
-
-
-def known_flashes(pe: Float[NDArray, "track sensor"], inputs: TrackInputs) -> LightEvents:
-    """Tracks with one flash each, linked: the inverse of `linked_light`."""
-    clusters, light = inputs.clusters, np.where(np.asarray(inputs.live), np.asarray(pe, float), np.nan)
-    numbers, end = np.arange(clusters.n_clusters), np.inf if inputs.saturation is None else inputs.saturation
-    flashes = flashes_from_rows(clusters.event_id, clusters.cluster_id, clusters.known_time_us, light, light >= end)
-    return LightEvents(clusters, flashes, np.stack([numbers, numbers], axis=1))

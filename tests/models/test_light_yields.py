@@ -13,10 +13,11 @@ from bayescal.errors import InputError
 from bayescal.inference import FitSettings, fit
 from bayescal.inference.potential import Potential
 from bayescal.light.made_tracks import crossing_tracks
-from bayescal.likelihoods.track_flashes import known_flashes, linked_light, track_inputs
+from bayescal.likelihoods.track_flashes import track_inputs
 from bayescal.model_files import load_model
-from bayescal.readers.flashes import read_flashes
+from bayescal.readers.flashes import write_flashes
 from bayescal.readers.light_detector import read_light_detector
+from bayescal.reconstruction.linked_light import linked_events
 from bayescal.simulation import site_sampler
 from bayescal.testing import check_gradient
 
@@ -135,18 +136,20 @@ def test_absent_sensors_say_nothing(inputs, data):
     assert (log_prob[:, 8] < 0).all()
 
 
-def test_light_that_does_not_belong_to_the_tracks(inputs, data, tmp_path):
-    events = known_flashes(data, inputs)
-    with pytest.raises(InputError, match="links: event 3, cluster 0 has no flash"):
-        linked_light(replace(events, links=np.delete(events.links, 3, axis=0)), inputs, tmp_path)
-    full = replace(events.flashes, saturated=events.flashes.pe >= 50)
-    with pytest.raises(InputError, match=r"sensors are saturated at 5\d p.e.; set saturation in \[inputs\]"):
-        linked_light(replace(events, flashes=full), inputs, tmp_path)
+def test_light_at_the_end_of_the_range_needs_its_value(inputs, data, tmp_path):
+    path = tmp_path / "full.h5"
+    events = linked_events(inputs.clusters, data)
+    write_flashes(path, replace(events, flashes=replace(events.flashes, saturated=events.flashes.pe >= 50)))
+    with pytest.raises(InputError, match=r"saturated; set `saturation` in \[inputs\]"):
+        MODULE.read(path, inputs)
     limited = replace(inputs, saturation=np.asarray(50.0))
-    assert (linked_light(replace(events, flashes=full), limited, tmp_path) == data).all()
+    np.testing.assert_array_equal(MODULE.read(path, limited), data)
+    assert MODULE.describe(limited, data)["saturated entries"] == (data >= 50).sum()
+
+
+def test_light_of_another_detector(inputs, data, tmp_path):
     path = tmp_path / "few.h5"
-    MODULE.write(path, data[:, :24], replace(inputs, live=inputs.live[:, :24]), {})
-    assert read_flashes(path).flashes.pe.shape == (60, 24)
+    write_flashes(path, linked_events(inputs.clusters, data[:, :24]))
     with pytest.raises(InputError, match="`pe` has 24 sensors, the detector has 48"):
         MODULE.read(path, inputs)
 
