@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from bayescal.readers.flashes import LightEvents, clusters_from_points, flashes_
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import write_siren
 from bayescal.reconstruction.last_layer_inputs import last_layer_inputs
-from bayescal.simulation import simulate
+from bayescal.simulation import Simulated, simulate
 from bayescal.study import build, read_study
 
 CALIBRATION = load_model("siren_calibration").module
@@ -40,8 +41,15 @@ def network(sensors: int = SENSORS, head=None) -> Siren:
     return initialise(jax.random.key(1), Architecture(sensors, FEATURES - 1, 0, first_w0=3.0), head, BOX)
 
 
+class Made(NamedTuple):
+    """A study whose data were simulated, and what was drawn."""
+
+    path: Path
+    drawn: Simulated
+
+
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Path:
+def made(tmp_path_factory) -> Made:
     """Sixty tracks in Module-0, two an event, and the light that the model draws for them."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "study.toml").write_text(STUDY)
@@ -53,9 +61,15 @@ def study(tmp_path_factory) -> Path:
     clusters = clusters_from_points(number, times, owner, positions, np.full(owner.size, 5e4))
     unused = flashes_from_rows([0], [9], [0.0], np.zeros((1, SENSORS)))
     write_flashes(folder / "clusters.h5", LightEvents(clusters, unused, np.zeros((0, 2), int)))
-    made = simulate(jax.random.key(3), read_study(folder / "study.toml"))
-    CALIBRATION.write(folder / "flashes.h5", made.data, made.inputs, made.truth)
-    return folder / "study.toml"
+    drawn = simulate(jax.random.key(3), read_study(folder / "study.toml"))
+    CALIBRATION.write(folder / "flashes.h5", drawn.data, drawn.inputs, drawn.truth)
+    return Made(folder / "study.toml", drawn)
+
+
+@pytest.fixture(scope="module")
+def study(made) -> Path:
+    """Its file."""
+    return made.path
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +78,10 @@ def built(study) -> tuple:
     return build(read_study(study))[1:]
 
 
-def test_file_holds_what_was_drawn(study, built) -> None:
+def test_file_holds_what_was_drawn(made, built) -> None:
     inputs, counts = built
-    made = simulate(jax.random.key(3), read_study(study))
-    np.testing.assert_array_equal(counts, made.data)
-    assert CALIBRATION.read_truth(study.with_name("flashes.h5"))["model_error"] == 0.02
+    np.testing.assert_array_equal(counts, made.drawn.data)
+    assert CALIBRATION.read_truth(made.path.with_name("flashes.h5"))["model_error"] == 0.02
     assert inputs.kinds == ("LCM", "ArcLight")
     assert inputs.kind[:12] == (0,) * 6 + (1,) * 6
     assert CALIBRATION.describe(inputs, counts)["tracks with a flash"] == TRACKS
