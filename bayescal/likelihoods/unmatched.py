@@ -27,8 +27,8 @@ class Background(eqx.Module):
     """
 
     rate: float
-    lowest_pe: float
-    highest_pe: float
+    lowest_pe: float = eqx.field(static=True)
+    highest_pe: float = eqx.field(static=True)
     concentration: Float[np.ndarray, " sensor"]
 
     def log_density(
@@ -43,11 +43,14 @@ class Background(eqx.Module):
             counts: light [p.e.], NaN where a sensor is absent or at the end of its range.
             limits: the sensors at the end of their range.
         """
-        density = self._log_density(counts, self.concentration)
-        if limits is not None:
-            sensor, least_pe = np.asarray(limits.sensor), np.asarray(limits.least_pe)
-            for flash in np.flatnonzero((sensor >= 0).any(axis=-1)):
-                density[flash] = self._with_limits(counts[flash], sensor[flash], least_pe[flash])
+        if limits is None:
+            return self._log_density(counts, self.concentration)
+        sensor, least_pe = np.asarray(limits.sensor), np.asarray(limits.least_pe)
+        limited = (sensor >= 0).any(axis=-1)
+        density = np.zeros(len(counts))
+        density[~limited] = self._log_density(counts[~limited], self.concentration)
+        for flash in np.flatnonzero(limited):
+            density[flash] = self._with_limits(counts[flash], sensor[flash], least_pe[flash])
         return density
 
     def _log_density(self, counts: NDArray, concentration: NDArray) -> NDArray:

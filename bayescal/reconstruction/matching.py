@@ -23,6 +23,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
+from bayescal.light.shifted import LEAST_PE, Scan, scan_of_light
 from bayescal.likelihoods.limits import Limits, no_limits, split_limits
 from bayescal.likelihoods.unmatched import Background as Background
 from bayescal.likelihoods.unmatched import Trigger as Trigger
@@ -35,19 +36,17 @@ from bayescal.reconstruction.assignments import (
 )
 from bayescal.reconstruction.clusters import ClusterBatch, in_pieces, padded_size
 from bayescal.reconstruction.t0 import (
-    LEAST_PE,
     Constraint,
+    Expected,
     Flash,
     Grid,
     Light,
     Promise,
     Readout,
-    Scan,
     ShiftPosterior,
     node_widths,
     promise,
     refine,
-    scan_of_light,
 )
 
 _BOUND = 0.5  # of the chi-square: counts of large variance have longer tails than the normal distribution
@@ -142,7 +141,7 @@ def match(  # noqa: PLR0913 both sides, the light, the alternatives and three op
         saturated: whether a sensor stands at the end of its range, so that its count is a lower limit; none where not
             given.
     """
-    scans = scan_clusters(batch, light, grid)
+    scans = scan_clusters(batch, light.expected, grid)
     flashes = seen_flashes(counts, batch.n_clusters, constraint, saturated)
     size = (int((np.asarray(batch.row) >= 0).sum()), len(counts))
     found = weigh(scans, flashes, light.readout, alternatives, grid, size)
@@ -188,14 +187,16 @@ def weigh(
     bound = np.where(bound > -NEGLIGIBLE, bound, -np.inf)
     known = np.full(bound.shape, -np.inf)
     likely = _padded_pairs(rows := np.argwhere(np.isfinite(bound)), np.arange(len(rows)))
-    promises, log_highest = _promises(scans, flashes, readout, likely[:2])
+    promises, log_highest = promise_pairs(scans, flashes[:2], readout, likely.rows(flashes.constraint))
     bound[likely.real] = np.asarray(log_highest)[: likely.n_real] - reference[likely.real]
     bound = np.where(bound > -NEGLIGIBLE, bound, -np.inf)
     first = np.isfinite(bound) & (_is_best(bound) | _is_best(bound.T).T)
     chosen, parts = first, []
     for _ in range(2):
         pairs = _among(likely, chosen)
-        shifts = _refined(scans, promises, flashes, readout, grid, pairs[:3])
+        chosen_promises = jax.tree.map(lambda values, place=pairs.place: values[place], promises)
+        rows = pairs.rows(flashes.constraint)
+        shifts = refine_pairs(scans, chosen_promises, flashes[:2], readout, grid, rows)
         known[pairs.real] = np.asarray(shifts.log_evidence)[: pairs.n_real] - reference[pairs.real]
         parts.append((pairs, shifts))
         chosen = np.isfinite(bound) & ~first & ~improbable(np.where(first, known, bound), known)
@@ -205,6 +206,14 @@ def weigh(
 def _is_best(gain: NDArray) -> NDArray:
     """Whether a pair is the best of its row."""
     return np.arange(gain.shape[1]) == np.argmax(gain, axis=1)[:, None]
+
+
+class PairRows(eqx.Module):
+    """Pairs of a cluster and a flash: their places, and what the time of the flash says of the shift."""
+
+    cluster: Int[Array | np.ndarray, " pair"]
+    flash: Int[Array | np.ndarray, " pair"]
+    constraint: Constraint
 
 
 class _Pairs(NamedTuple):
@@ -219,6 +228,11 @@ class _Pairs(NamedTuple):
     def real(self) -> tuple[NDArray, NDArray]:
         """Clusters and flashes of the real pairs."""
         return self.cluster[: self.n_real], self.flash[: self.n_real]
+
+    def rows(self, constraint: Constraint) -> PairRows:
+        """The pairs with what the time of the flash asks of the cluster."""
+        mean, width = (np.asarray(each)[self.cluster, self.flash] for each in (constraint.mean_cm, constraint.width_cm))
+        return PairRows(self.cluster, self.flash, Constraint(mean, width))
 
 
 def _padded_pairs(pairs: NDArray, place: NDArray) -> _Pairs:
@@ -241,26 +255,26 @@ def _in_order(parts: list[tuple[_Pairs, ShiftPosterior]]) -> tuple[NDArray, Shif
     return pairs[order], jax.tree.map(lambda *values: np.concatenate(values)[order], *real)
 
 
-def scan_clusters(batch: ClusterBatch, light: Light, grid: Grid) -> Scan:
+def scan_clusters(batch: ClusterBatch, expected: Expected, grid: Grid) -> Scan:
     """Expected light of all clusters along their ranges, which all flashes share.
 
     Args:
         batch: the clusters.
-        light: expected light.
+        expected: expected light of points.
         grid: numbers of nodes.
     """
     shift = np.linspace(np.asarray(batch.lowest_cm), np.asarray(batch.highest_cm), grid.n_coarse, axis=1)
-    return _scan_pieces(tuple(in_pieces(batch)), jnp.asarray(shift), light)
+    return _scan_pieces(tuple(in_pieces(batch)), jnp.asarray(shift), expected)
 
 
 @eqx.filter_jit
-def _scan_pieces(pieces: tuple, shift_cm: Float[Array, "cluster node"], light: Light) -> Scan:
+def _scan_pieces(pieces: tuple, shift_cm: Float[Array, "cluster node"], expected: Expected) -> Scan:
     """Sums over pieces of their light at the shifts of their clusters."""
     owner, _, _, photons = pieces
 
     def one(piece: tuple) -> Float[Array, "node sensor"]:
         owner, position_cm, sense, photons = piece
-        return jax.vmap(lambda x: light.expected(position_cm.at[:, 0].add(x * sense), photons))(shift_cm[owner])
+        return jax.vmap(lambda x: expected(position_cm.at[:, 0].add(x * sense), photons))(shift_cm[owner])
 
     rows = jax.tree.map(jnp.asarray, pieces)
     n_sensors = eqx.filter_eval_shape(one, jax.tree.map(lambda values: values[0], rows)).shape[1]
@@ -282,6 +296,12 @@ def _bounds(
         return _log_bound(found, variance, seen, present), _log_unmatched(found, variance, trigger)
 
     return jax.lax.map(one, scans, batch_size=_chunk(scans, scans.shift_cm.shape[0]))
+
+
+@eqx.filter_jit
+def log_no_flash(scans: Scan, readout: Readout, trigger: Trigger) -> Float[Array, " cluster"]:
+    """u: log-probability that each cluster, anywhere on its range, has no recorded flash."""
+    return jax.vmap(lambda found: _log_unmatched(found, readout(found.mean_pe).variance, trigger))(scans)
 
 
 def _log_bound(
@@ -324,41 +344,57 @@ def _chunk(scans: Scan, n_rows: int, n_nodes: int = 0) -> int:
     return max(1, min(n_rows, _CHUNK_ELEMENTS // (max(n_coarse, n_nodes) * n_sensors)))
 
 
-def _pair(scans: Scan, flashes: SeenFlashes, cluster: Array, flash: Array) -> tuple[Scan, Flash]:
-    """Light of one cluster, and one flash."""
-    times = jax.tree.map(lambda values: jnp.asarray(values)[cluster, flash], flashes.constraint)
-    counts, limits = jax.tree.map(lambda values: jnp.asarray(values)[flash], (flashes.counts, flashes.limits))
-    return jax.tree.map(lambda values: values[cluster], scans), Flash(counts, limits, times)
+Seen = tuple[Float[NDArray, "flash sensor"], Limits]
+"""Counts and limits of flashes, as of `SeenFlashes`."""
+
+
+def _pair(scans: Scan, seen: tuple, pair: PairRows) -> tuple[Scan, Flash]:
+    """Light of the cluster and the flash of one pair."""
+    counts, limits = jax.tree.map(lambda values: jnp.asarray(values)[pair.flash], seen)
+    return jax.tree.map(lambda values: values[pair.cluster], scans), Flash(counts, limits, pair.constraint)
 
 
 @eqx.filter_jit
-def _promises(
-    scans: Scan, flashes: SeenFlashes, readout: Readout, pairs: tuple[NDArray, NDArray]
-) -> tuple[Promise, Float[Array, " pair"]]:
-    """What the flash of each pair promises at the coarse nodes, and a bound of the log-evidence by it."""
+def promise_pairs(scans: Scan, seen: Seen, readout: Readout, pairs: PairRows) -> tuple[Promise, Float[Array, " pair"]]:
+    """What the flash of each pair promises at the coarse nodes, and a bound of the log-evidence by it.
 
-    def one(row: tuple) -> tuple[Promise, Float[Array, ""]]:
-        found, flash = _pair(scans, flashes, *row)
+    Args:
+        scans: light of all clusters.
+        seen: counts and limits of all flashes.
+        readout: distribution of the counts of an expected light.
+        pairs: the pairs.
+    """
+
+    def one(pair: PairRows) -> tuple[Promise, Float[Array, ""]]:
+        found, flash = _pair(scans, seen, pair)
         made = promise(found, flash, readout)
         return made, _log_mean(made.highest, found.shift_cm)
 
     rows = jax.tree.map(jnp.asarray, pairs)
-    return jax.lax.map(one, rows, batch_size=_chunk(scans, rows[0].size))
+    return jax.lax.map(one, rows, batch_size=_chunk(scans, rows.cluster.size))
 
 
 @eqx.filter_jit
-def _refined(
-    scans: Scan, promises: Promise, flashes: SeenFlashes, readout: Readout, grid: Grid, pairs: tuple
+def refine_pairs(
+    scans: Scan, promises: Promise, seen: Seen, readout: Readout, grid: Grid, pairs: PairRows
 ) -> ShiftPosterior:
-    """`refine` for all pairs, in chunks that bound the memory."""
+    """Posterior of the shift for each pair, in chunks that bound the memory.
 
-    def one(row: tuple) -> ShiftPosterior:
-        cluster, flash, place = row
-        found, seen = _pair(scans, flashes, cluster, flash)
-        return refine(found, jax.tree.map(lambda values: values[place], promises), seen, readout, grid)
+    Args:
+        scans: light of all clusters.
+        promises: of these pairs.
+        seen: counts and limits of all flashes.
+        readout: distribution of the counts of an expected light.
+        grid: numbers of nodes.
+        pairs: the pairs.
+    """
 
-    rows = jax.tree.map(jnp.asarray, pairs)
-    return jax.lax.map(one, rows, batch_size=_chunk(scans, rows[0].size, grid.n_fine))
+    def one(row: tuple[PairRows, Promise]) -> ShiftPosterior:
+        found, flash = _pair(scans, seen, row[0])
+        return refine(found, row[1], flash, readout, grid)
+
+    rows = jax.tree.map(jnp.asarray, (pairs, promises))
+    return jax.lax.map(one, rows, batch_size=_chunk(scans, rows[0].cluster.size, grid.n_fine))
 
 
 def _time_bound(scans: Scan, constraint: Constraint) -> NDArray:
