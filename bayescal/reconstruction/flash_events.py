@@ -169,10 +169,7 @@ def arrange(flashes: Flashes, inputs: MatchingInputs, path: Path | str) -> Float
     for bad, fault in (
         (unknown, "belongs to no event with clusters: leave it out, or give the file of its clusters"),
         (faint, f"has less than the threshold of {recording.trigger.threshold_pe} p.e.: leave it out or lower that"),
-        (
-            short,
-            f"has a saturated sensor below `saturation_pe` = {recording.saturation_pe:g}: lower that",
-        ),
+        (short, f"has a saturated sensor below `saturation_pe` = {recording.saturation_pe:g}: lower that"),
     ):
         if bad.any():
             row = int(np.argmax(bad))
@@ -204,17 +201,16 @@ def with_plan(inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"]
     Raises:
         InputError: if too many clusters and flashes of an event look alike for their matchings to be summed.
     """
-    data = np.asarray(data)
-    recording = replace(inputs.recording, n_flashes=data.shape[1])
-    rows = data.reshape(-1, data.shape[2])
-    counts, limits = split_limits(rows, rows >= recording.saturation_pe)
-    real = np.any(np.isfinite(data), axis=2)
-    log_background = np.zeros(real.shape)
-    known = jax.tree.map(lambda values: values[real.ravel()], (counts, limits))
-    log_background[real] = replace(recording.background, rate=1.0).log_density(*known)
-    pairs = _pairs_that_matter(replace(inputs, recording=recording), (counts, limits), log_background, emission)
-    plan = _plan(inputs, pairs, limits, log_background)
-    return replace(inputs, recording=recording, plan=plan)
+    inputs, plan = _planned(inputs, data, emission)
+    real = plan.table >= 0
+    members = np.minimum(real.any(axis=1).sum(axis=1), real.any(axis=2).sum(axis=1))
+    if members.max() > _LARGEST_COMPONENT:
+        event = inputs.event_id[plan.component_event[np.argmax(members)]]
+        raise InputError(
+            f"event {event} has {members.max()} clusters and flashes that look alike, at most {_LARGEST_COMPONENT} can "
+            "be summed over: select events, or clusters with more light"
+        )
+    return replace(inputs, plan=plan)
 
 
 def likeliest_scale(inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"], emission: Emission) -> float:
@@ -226,8 +222,8 @@ def likeliest_scale(inputs: MatchingInputs, data: Float[NDArray, "event flash se
         emission: the other constants; its scale is not used.
     """
     broad = Emission(1.0, _BROAD_ERROR, emission.background_rate)
-    planned = with_plan(inputs, data, broad)
-    values = _log_mixtures(planned, jnp.asarray(data), broad)
+    inputs, plan = _planned(inputs, data, broad)
+    values = _log_mixtures(replace(inputs, plan=plan), jnp.asarray(data), broad)
     return SEARCHED_SCALES[int(np.argmax(values))]
 
 
@@ -262,6 +258,23 @@ def _made(inputs: MatchingInputs) -> MatchPlan:
     if inputs.plan is None:
         raise ValueError("plans can be padded to common shapes once there are any: use with_plan first")
     return inputs.plan
+
+
+def _planned(
+    inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"], emission: Emission
+) -> tuple[MatchingInputs, MatchPlan]:
+    """The inputs with room for the flashes, and a plan of any size."""
+    data = np.asarray(data)
+    recording = replace(inputs.recording, n_flashes=data.shape[1])
+    rows = data.reshape(-1, data.shape[2])
+    counts, limits = split_limits(rows, rows >= recording.saturation_pe)
+    real = np.any(np.isfinite(data), axis=2)
+    log_background = np.zeros(real.shape)
+    known = jax.tree.map(lambda values: values[real.ravel()], (counts, limits))
+    log_background[real] = replace(recording.background, rate=1.0).log_density(*known)
+    pairs = _pairs_that_matter(replace(inputs, recording=recording), (counts, limits), log_background, emission)
+    plan = _plan(inputs, pairs, limits, log_background)
+    return replace(inputs, recording=recording), plan
 
 
 def _pairs_that_matter(
@@ -354,11 +367,6 @@ def _tables(
         row, column = (np.unique(side[pair], return_inverse=True)[1] for side in (cluster, flash))
         if column.max() > row.max():
             row, column = column, row
-        if column.max() >= _LARGEST_COMPONENT:
-            raise InputError(
-                f"event {inputs.event_id[event[pair[0]]]} has {column.max() + 1} clusters and flashes that look alike, "
-                f"at most {_LARGEST_COMPONENT} can be summed over: select events, or clusters with more light"
-            )
         found.append((pair, row, column))
     shape = tuple(max([1, *(part[axis].max() + 1 for part in found)]) for axis in (1, 2))
     table = np.full((max(len(found), 1), *shape), -1)
