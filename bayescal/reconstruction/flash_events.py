@@ -30,9 +30,9 @@ from bayescal.reconstruction.clusters import batch_clusters, padded_size
 from bayescal.reconstruction.matching import PairRows, promise_pairs, refine_pairs, scan_clusters
 from bayescal.reconstruction.t0 import Expected, Grid, make_grid, no_constraint, node_widths
 
-_LAST = np.iinfo(np.int64).max
+_LAST = np.iinfo(np.int64).max  # sorts after every node
 _CUT = 35.0  # nodes whose log-density is this far below the best are left out of a plan
-_N_FINE = 32
+_N_FINE = 32  # nodes of a pair's shift where the flash may be from
 _LARGEST_COMPONENT = 14  # members of its smaller side, whose subsets are all gone through
 _BROAD_ERROR = 0.3  # of the expected light, in a plan that serves all scales of a search
 SEARCHED_SCALES = tuple(np.geomspace(0.6, 1.7, 43).tolist())
@@ -117,6 +117,9 @@ class _Pairs(NamedTuple):
     flash: NDArray
     shift_cm: NDArray
     log_width: NDArray
+
+
+_NOTHING = _Pairs(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1)), np.full((1, 1), IMPOSSIBLE))
 
 
 def matching_inputs(
@@ -293,7 +296,7 @@ def _pairs_that_matter(
     promises, highest = promise_pairs(scans, seen, readout, _rows(event, cluster, flash, recording))
     kept = np.flatnonzero(np.asarray(highest)[: cluster.size] - reference > -NEGLIGIBLE)
     if not kept.size:
-        return _Pairs(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1)), np.full((1, 1), IMPOSSIBLE))
+        return _NOTHING
     rows = _rows(event, cluster[kept], flash[kept], recording)
     padded = np.resize(kept, rows.cluster.size)
     chosen = jax.tree.map(lambda values: values[padded], promises)
@@ -303,6 +306,8 @@ def _pairs_that_matter(
     probable = [gain[event == number] for number in range(inputs.n_events)]
     probable = np.concatenate([(own > -NEGLIGIBLE) & ~improbable(own, own) for own in probable])
     real = np.flatnonzero(probable[cluster[kept], flash[kept]])
+    if not real.size:
+        return _NOTHING
     shift, log_density = shifts.shift_cm[real], shifts.log_density[real]
     log_width = np.log(np.maximum(node_widths(jnp.asarray(shift)), 1e-300)) - np.log(shift[:, -1:] - shift[:, :1])
     log_width = np.where(log_density > log_density.max(axis=1, keepdims=True) - _CUT, log_width, IMPOSSIBLE)
