@@ -153,14 +153,15 @@ def complete(key, draws, inputs, data):
     """Assignment and shift of every cluster for each posterior draw."""
 
     @jax.jit
-    def one(key, values, inputs, data):
-        values = draw(PARAMETERS, {**inputs.priors, **values})
-        return flashes(values, inputs).complete(key, data)
+    def drawn(keys, draws, inputs, data):
+        def one(row):
+            key, values = row
+            return flashes(draw(PARAMETERS, {**inputs.priors, **values}), inputs).complete(key, data)
 
-    n_draws = len(next(iter(draws.values())))
-    keys = jax.random.split(key, n_draws)
-    rows = [one(keys[i], {name: values[i] for name, values in draws.items()}, inputs, data) for i in range(n_draws)]
-    assignment, shift_cm = (jnp.stack(column) for column in zip(*rows, strict=True))
+        return jax.lax.map(one, (keys, draws))
+
+    keys = jax.random.split(key, len(next(iter(draws.values()))))
+    assignment, shift_cm = drawn(keys, {name: jnp.asarray(values) for name, values in draws.items()}, inputs, data)
     return {"assignment": assignment, "shift_cm": shift_cm}
 
 
