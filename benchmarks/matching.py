@@ -1,10 +1,11 @@
-"""Flash matching and T0: speed, pairs kept, resolution and coverage.
+"""Flash matching and T0: speed, pairs kept, calibration of probabilities, resolution and coverage.
 
-    python benchmarks/matching.py match    10 clusters and 10 flashes in ICARUS, from a photon library of 10 cm voxels
-    python benchmarks/matching.py pairs    pairs kept for 20 and for 100 clusters, same detector
-    python benchmarks/matching.py t0       1,000 tracks in Module-0 with gains unknown to 10 %, drawn anew for each
+    python benchmarks/matching.py match          10 clusters and 10 flashes in ICARUS, photon library of 10 cm voxels
+    python benchmarks/matching.py pairs          pairs kept for 20 and for 100 clusters, same detector; with times, too
+    python benchmarks/matching.py calibration    of matches given probability p, the part that is right
+    python benchmarks/matching.py t0             1,000 tracks in Module-0: gains unknown to 10 %, drawn anew for each
 
-Without an argument all three. The library of ICARUS is made first, with the optics of `bayescal.light.visibility`.
+Without an argument all four. The library of ICARUS is made first, with the optics of `bayescal.light.visibility`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ from bayescal.light.box import Box
 from bayescal.light.detector import DriftVolumes
 from bayescal.light.library import PhotonLibrary, voxel_centres_cm
 from bayescal.light.sensors import Sensors
+from bayescal.light.tabulation import tabulate
 from bayescal.light.visibility import Medium, PhysicalVisibility
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
 from bayescal.reconstruction.shift_summary import densest_set, moments
-from bayescal.reconstruction.t0 import Light, make_grid, no_constraint, shift_posteriors
+from bayescal.reconstruction.t0 import Constraint, Light, make_grid, no_constraint, shift_posteriors
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 QUANTUM_EFFICIENCY = 0.12  # of ICARUS' photomultipliers, wavelength shifter included
+FAINT_PHOTONS_PER_CM = 2000
 GAIN_ERROR = 0.1
 PEER_SECONDS = 105  # siren-pfmatch, the same job with a library on two threads
 
@@ -47,6 +50,28 @@ class Look(eqx.Module):
     def __call__(self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]) -> Array:
         """Expected light."""
         return self.photons_to_pe * (photons @ self.visibility(position_cm))
+
+
+class Scaled(eqx.Module):
+    """Expected light times a gain of each sensor."""
+
+    expected: Look
+    gain: np.ndarray
+
+    def __call__(self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]) -> Array:
+        """Expected light."""
+        return self.gain * self.expected(position_cm, photons)
+
+
+class Some(eqx.Module):
+    """Expected light of some of the sensors."""
+
+    expected: Look
+    sensors: np.ndarray
+
+    def __call__(self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]) -> Array:
+        """Expected light."""
+        return self.expected(position_cm, photons)[self.sensors]
 
 
 class Counted(eqx.Module):
@@ -120,75 +145,175 @@ def tracks(rng: np.random.Generator, volumes: DriftVolumes, n_tracks: int, step_
 
 def flashes(rng: np.random.Generator, light: Light, batch: ClusterBatch, shift_cm: np.ndarray) -> np.ndarray:
     """Counts of shifted clusters whose sensors have gains unknown to GAIN_ERROR, drawn anew for each cluster."""
-    moved = jnp.asarray(batch.position_cm + shift_cm[:, None, None] * np.eye(3)[0])
-    each = eqx.filter_jit(lambda light, rows: jax.lax.map(lambda row: light.expected(*row), rows))
-    mean = np.asarray(each(light, (moved, jnp.asarray(batch.photons))))
+    mean = expected_light(light.expected, batch, shift_cm)
     return rng.poisson(mean * rng.gamma(GAIN_ERROR**-2, GAIN_ERROR**2, mean.shape)).astype(float)
 
 
-def matched(setup: Setup, n_clusters: int, seed: int) -> tuple[Matching, float]:
-    """An event of so many clusters and flashes, and the seconds that matching takes after compilation."""
-    rng = np.random.default_rng(seed)
+def expected_light(expected: eqx.Module, batch: ClusterBatch, shift_cm: np.ndarray) -> np.ndarray:
+    """Expected light of shifted clusters [p.e.]."""
+    moved = jnp.asarray(batch.position_cm + shift_cm[:, None, None] * np.eye(3)[0])
+    return np.asarray(each_light(expected, (moved, jnp.asarray(batch.photons))))
+
+
+@eqx.filter_jit
+def each_light(expected: eqx.Module, rows: tuple[Array, Array]) -> Array:
+    """Expected light, row by row."""
+    return jax.lax.map(lambda row: expected(*row), rows)
+
+
+def matched(
+    setup: Setup, n_clusters: int, *, step_cm: float = 10.0, n_fine: int = 64, width_cm: float | None = None
+) -> Matching:
+    """An event of so many clusters and flashes is matched and timed, with flash times of a width where one is given."""
+    rng = np.random.default_rng(n_clusters)
     clusters = tracks(rng, setup.volumes, n_clusters, 0.5)
     fine = batch_clusters(clusters, setup.volumes)
     shift = rng.uniform(fine.lowest_cm, fine.highest_cm)
     counts = flashes(rng, setup.light, fine, shift)[:n_clusters]
     background = Background(1.0, 20.0, 1e6, np.full(counts.shape[1], 0.5))
+    times = None if width_cm is None else measured_times(rng, fine, shift[:n_clusters], width_cm)
     seconds = []
     for _ in range(6):
-        begin = time.perf_counter()
+        begin = time.perf_counter(), time.process_time()
         batch = batch_clusters(clusters, setup.volumes, cell_cm=10.0)
-        grid = make_grid(batch, coarse_cm=10.0, n_fine=32)
-        found = match(batch, counts, setup.light, (background, Trigger(20, 1e-3)), grid)
-        seconds.append(time.perf_counter() - begin)
+        grid = make_grid(batch, coarse_cm=step_cm, n_fine=n_fine)
+        found = match(batch, counts, setup.light, (background, Trigger(20, 1e-3)), grid, times)
+        seconds.append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+    wall, processor = np.median(seconds[1:], axis=0)
     right = (found.assignments.best == np.arange(n_clusters)).sum()
     print(f"{n_clusters} clusters: {len(found.pairs)} pairs kept, {right} best matches right, ", end="")
-    print(f"smallest probability of a true pair {found.assignments.probability.diagonal().min():.6f}")
-    return found, float(np.median(seconds[1:]))
+    print(f"smallest probability of a true pair {found.assignments.probability.diagonal().min():.6f}; ", end="")
+    print(f"{wall:.3f} s after compilation, {processor:.3f} s of processor time")
+    return found
+
+
+def measured_times(rng: np.random.Generator, batch: ClusterBatch, shift_cm: np.ndarray, width_cm: float) -> Constraint:
+    """Shifts that the flashes' times ask for: the same of every cluster, since all assume one time."""
+    measured = shift_cm + width_cm * rng.normal(size=shift_cm.shape)
+    mean = np.tile(measured, (batch.n_clusters, 1))
+    return Constraint(mean, np.full(mean.shape, width_cm))
 
 
 def measure_match() -> None:
-    """Print the time of 10 clusters and 10 flashes with all probabilities."""
-    found, seconds = matched(icarus(), 10, 1)
-    print(f"seconds after compilation: {seconds:.3f} (siren-pfmatch: {PEER_SECONDS})")
-    print(f"largest fine step, in half resolutions: {float(found.shifts.resolution.max()):.2f}")
+    """Print the time of 10 clusters and 10 flashes with all probabilities, and what halving both steps changes."""
+    setup = icarus()
+    found = matched(setup, 10)
+    print(f"siren-pfmatch: {PEER_SECONDS} s; largest step, in half resolutions: {found.shifts.resolution.max():.2f}")
+    finer = matched(setup, 10, step_cm=5.0, n_fine=128)
+    both = np.isfinite(found.log_weight) & np.isfinite(finer.log_weight)
+    change = np.abs(found.log_weight[both] - finer.log_weight[both])
+    print(f"halving both steps changes a log-evidence by up to {change.max():.3f}")
 
 
 def measure_pairs() -> None:
-    """Print how many pairs are kept."""
+    """Print how many pairs are kept, without and with times of flashes to 5 mm of drift."""
     setup = icarus()
-    for n_clusters in (20, 100):
-        _, seconds = matched(setup, n_clusters, n_clusters)
-        print(f"seconds after compilation: {seconds:.3f}")
+    for width_cm in (None, 0.5):
+        few, many = (len(matched(setup, n, width_cm=width_cm).pairs) for n in (20, 100))
+        print(f"width of times {width_cm} cm: growth of the pairs kept {many / few:.2f}")
+
+
+def measure_calibration(n_events: int = 400, n_tracks: int = 3, rate: float = 1.0) -> None:
+    """Print the part of pairs that is right by their probability: three parallel, faint tracks side by side.
+
+    Six sensors of Module-0, faint tracks, and `rate` flashes an event of unseen activity with totals of 20 to 2,000
+    photo-electrons; the events are made from the model.
+    """
+    setup = module0()
+    sensors = np.arange(0, 48, 8)
+    rng = np.random.default_rng(11)
+    background, trigger = Background(rate, 20.0, 2000.0, np.full(len(sensors), 0.5)), Trigger(20, 0.02)
+    light = Light(Some(setup.light.expected, sensors), Counted(GAIN_ERROR))
+    stated, right = [], []
+    for _ in range(n_events):
+        batch = batch_clusters(parallel_tracks(rng, setup.volumes, n_tracks), setup.volumes)
+        shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
+        own = flashes(rng, light, batch, shift)[:n_tracks]
+        owner = np.flatnonzero((own.sum(axis=1) >= trigger.threshold_pe) & (rng.random(n_tracks) >= trigger.missed))
+        n_other = rng.poisson(rate)
+        totals = np.arange(20, 2001)
+        total = rng.choice(totals, n_other, p=1 / totals / (1 / totals).sum())
+        other = [rng.multinomial(n, rng.dirichlet(background.concentration)) for n in total]
+        counts = np.concatenate([own[owner], np.array(other, float).reshape(n_other, len(sensors))])
+        if not len(counts):
+            continue
+        found = match(batch, counts, light, (background, trigger), make_grid(batch, coarse_cm=2.5, n_fine=32))
+        truth = np.append(owner, np.full(n_other, -1)) == np.arange(n_tracks)[:, None]
+        stated.append(found.assignments.probability.ravel())
+        right.append(truth.ravel())
+    p, true = np.concatenate(stated), np.concatenate(right)
+    slot = np.digitize(p, np.linspace(0, 1, 11)[1:-1])
+    print("| probability | pairs | mean probability | right |")
+    for number in range(10):
+        chosen = slot == number
+        if chosen.any():
+            spread = np.sqrt((p * (1 - p))[chosen].sum()) / chosen.sum()
+            print(
+                f"| {number / 10:.1f} to {number / 10 + 0.1:.1f} | {chosen.sum()} | {p[chosen].mean():.3f} | ", end=""
+            )
+            print(f"{true[chosen].mean():.3f} +- {spread:.3f} |")
+
+
+def parallel_tracks(rng: np.random.Generator, volumes: DriftVolumes, n_tracks: int) -> Clusters:
+    """Faint tracks of 20 cm, parallel to y and within 10 cm of each other in z."""
+    lower = volumes.lower_cm[0]
+    begin = np.column_stack(
+        [np.full(n_tracks, lower[0] + 0.01), rng.uniform(-30, 10, n_tracks), rng.uniform(-5, 5, n_tracks)]
+    )
+    points = begin[:, None] + np.linspace(0, 20, 16)[:, None] * np.eye(3)[1]
+    zeros, owner = np.zeros(n_tracks), np.arange(n_tracks).repeat(16)
+    identity = (zeros, np.arange(n_tracks), zeros)
+    photons = np.full(owner.size, FAINT_PHOTONS_PER_CM * 20 / 16)
+    times = (zeros, np.full(n_tracks, np.nan))
+    return clusters_from_points(identity, times, owner, points.reshape(-1, 3), photons)
 
 
 def measure_t0(n_tracks: int = 1000) -> None:
-    """Print error and coverage of T0 with a negative binomial and with a Poisson likelihood."""
-    setup = module0()
+    """Print error and coverage of T0: gains drawn anew for each track, then fixed gains, unknown and calibrated.
+
+    One set of gains for all tracks makes errors that do not average out; a calibration to 1 % takes them away.
+    """
+    optics = module0()
+    table = tabulate(optics.light.expected.visibility, (16, 64, 32))
+    expected = Look(table, 1.0)
     rng = np.random.default_rng(5)
-    batch = batch_clusters(tracks(rng, setup.volumes, n_tracks, 5.0), setup.volumes)
+    batch = batch_clusters(tracks(rng, optics.volumes, n_tracks, 5.0), optics.volumes, cell_cm=5.0)
     shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
-    counts = flashes(rng, setup.light, batch, shift)
-    grid = make_grid(batch, coarse_cm=2.5)
-    for name, error in (("negative binomial", GAIN_ERROR), ("Poisson", 0.0)):
-        light = Light(setup.light.expected, Counted(error))
-        begin = time.perf_counter()
-        found = shift_posteriors(batch, counts, light, grid, no_constraint(batch.n_clusters))
-        mean, sd = (np.asarray(values)[:n_tracks] for values in moments(found))
-        seconds = time.perf_counter() - begin
-        residual = mean - shift[:n_tracks]
-        print(f"{name}: rms {np.sqrt((residual**2).mean()):.2f} cm, median |residual| ", end="")
-        print(
-            f"{np.median(np.abs(residual)):.2f} cm, median sd {np.median(sd):.2f} cm, {seconds:.1f} s with compilation"
-        )
-        for level in (0.68, 0.95):
-            sets = densest_set(found, level)
-            inside = (sets.lower_cm <= shift[:, None]) & (shift[:, None] <= sets.upper_cm)
-            covered = int(np.asarray(inside).any(axis=1)[:n_tracks].sum())
-            print(f"  {level:.0%} sets hold {covered} of {n_tracks} true shifts")
+    counts = flashes(rng, Light(expected, Counted(GAIN_ERROR)), batch, shift)
+    fixed = rng.gamma(GAIN_ERROR**-2, GAIN_ERROR**2, 48)
+    known = fixed * np.exp(0.01 * rng.normal(size=48))
+    same = rng.poisson(expected_light(expected, batch, shift) * fixed).astype(float)
+    for name, seen, gain, error in (
+        ("gains anew, error 10 % in the likelihood", counts, np.ones(48), GAIN_ERROR),
+        ("gains anew, Poisson", counts, np.ones(48), 0.0),
+        ("fixed gains, unknown, error 10 %", same, np.ones(48), GAIN_ERROR),
+        ("fixed gains, unknown, Poisson", same, np.ones(48), 0.0),
+        ("fixed gains, calibrated to 1 %, error 1 %", same, known, 0.01),
+    ):
+        report_t0(name, batch, shift, seen, Light(Scaled(expected, gain), Counted(error)))
 
 
-QUESTIONS = {"match": measure_match, "pairs": measure_pairs, "t0": measure_t0}
+def report_t0(name: str, batch: ClusterBatch, shift_cm: np.ndarray, counts: np.ndarray, light: Light) -> None:
+    """Print error and coverage."""
+    grid, n_tracks = make_grid(batch, coarse_cm=2.5, n_fine=48), int((batch.row >= 0).sum())
+    begin = time.perf_counter()
+    found = shift_posteriors(batch, counts, light, grid, no_constraint(batch.n_clusters))
+    mean, sd = (np.asarray(values)[:n_tracks] for values in moments(found))
+    residual = mean - shift_cm[:n_tracks]
+    print(f"{name}: rms {np.sqrt((residual**2).mean()):.2f} cm, median sd {np.median(sd):.2f} cm", end="")
+    for level in (0.68, 0.95):
+        sets = densest_set(found, level)
+        inside = (sets.lower_cm <= shift_cm[:, None]) & (shift_cm[:, None] <= sets.upper_cm)
+        print(f", {level:.0%} sets hold {int(np.asarray(inside).any(axis=1)[:n_tracks].sum())}", end="")
+    print(f" of {n_tracks}; {time.perf_counter() - begin:.1f} s with compilation")
+
+
+QUESTIONS = {
+    "match": measure_match,
+    "pairs": measure_pairs,
+    "calibration": measure_calibration,
+    "t0": measure_t0,
+}
 
 
 def main() -> None:

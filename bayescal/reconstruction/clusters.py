@@ -26,12 +26,14 @@ class ClusterBatch(eqx.Module):
         row: index of the cluster among all, -1 for padding.
         position_cm: points if the cluster's time is the one assumed [cm].
         photons: emitted at each point.
+        sense: of the shift at each point: 1, or -1 where electrons drift the other way than at the first point.
         lowest_cm, highest_cm: limits of the shift along x that leave all points inside the volume [cm].
     """
 
     row: Int[Array | np.ndarray, " cluster"]
     position_cm: Float[Array | np.ndarray, "cluster point 3"]
     photons: Float[Array | np.ndarray, "cluster point"]
+    sense: Float[Array | np.ndarray, "cluster point"]
     lowest_cm: Float[Array | np.ndarray, " cluster"]
     highest_cm: Float[Array | np.ndarray, " cluster"]
 
@@ -115,9 +117,64 @@ def _batch(clusters: Clusters, limits: _Limits, rows: NDArray) -> ClusterBatch:
     real = slot < end[:, None]
     slot = np.where(real, slot, begin[:, None])
     photons = np.where(real, np.asarray(clusters.photons)[slot], 0.0)
-    return ClusterBatch(
-        row, np.asarray(clusters.position_cm)[slot], photons, limits.lowest_cm[taken], limits.highest_cm[taken]
+    position_cm, sense = np.asarray(clusters.position_cm)[slot], np.ones(photons.shape)
+    return ClusterBatch(row, position_cm, photons, sense, limits.lowest_cm[taken], limits.highest_cm[taken])
+
+
+def unite(batch: ClusterBatch, members: Int[NDArray, "union 2"], direction: Float[NDArray, " cluster"]) -> ClusterBatch:
+    """Pairs of clusters of one time as clusters of their own; those that no common shift leaves inside keep one place.
+
+    Args:
+        batch: the clusters, whose positions assume the same time.
+        members: places in the batch of the two clusters of each pair.
+        direction: of the drift at each cluster of the batch, 1 or -1, as in `DriftVolumes`.
+    """
+    first, second = members.T
+    turned = (direction[first] * direction[second])[:, None]
+    points, photons = (
+        np.concatenate([np.asarray(values)[first], np.asarray(values)[second]], axis=1)
+        for values in (batch.position_cm, batch.photons)
     )
+    sense = np.concatenate([batch.sense[first], turned * batch.sense[second]], axis=1)
+    limits = np.stack([np.asarray(batch.lowest_cm), np.asarray(batch.highest_cm)], axis=1)
+    ends = np.sort(turned * limits[second], axis=1)
+    lowest, highest = np.maximum(limits[first, 0], ends[:, 0]), np.minimum(limits[first, 1], ends[:, 1])
+    middle, half = (lowest + highest) / 2, np.maximum((highest - lowest) / 2, _LEAST_RANGE_CM / 2)
+    return ClusterBatch(np.arange(len(members)), points, photons, sense, middle - half, middle + half)
+
+
+class Pieces(NamedTuple):
+    """Points of all clusters of a batch in pieces of one size, so that short clusters are not padded to the longest.
+
+    Attributes:
+        owner: place of each piece's cluster in the batch.
+        position_cm: points [cm].
+        sense: of the shift at each point, as in `ClusterBatch`.
+        photons: emitted at each point, zero in the padding.
+    """
+
+    owner: Int[NDArray, " piece"]
+    position_cm: Float[NDArray, "piece point 3"]
+    sense: Float[NDArray, "piece point"]
+    photons: Float[NDArray, "piece point"]
+
+
+def in_pieces(batch: ClusterBatch, size: int = _LEAST_POINTS) -> Pieces:
+    """The points of a batch that emit light, in pieces of so many points."""
+    emits = (np.asarray(batch.photons) > 0) & (np.asarray(batch.row) >= 0)[:, None]
+    cluster, point = np.nonzero(emits)
+    n_points = emits.sum(axis=1)
+    n_pieces = -(-n_points // size)
+    rank = np.arange(cluster.size) - (np.cumsum(n_points) - n_points)[cluster]
+    piece, slot = (np.cumsum(n_pieces) - n_pieces)[cluster] + rank // size, rank % size
+    shape = (padded_size(int(n_pieces.sum())), size)
+    first = np.asarray(batch.position_cm)[0, 0]
+    owner, position_cm = np.zeros(shape[0], np.int64), np.broadcast_to(first, (*shape, 3)).copy()
+    sense, photons = np.ones(shape), np.zeros(shape)
+    owner[piece] = cluster
+    for values, padded in ((batch.position_cm, position_cm), (batch.sense, sense), (batch.photons, photons)):
+        padded[piece, slot] = np.asarray(values)[cluster, point]
+    return Pieces(owner, position_cm, sense, photons)
 
 
 def padded_size(n: int) -> int:

@@ -6,8 +6,9 @@ log-probability that cluster i has no recorded flash. `assignments` turns them i
 
 Most pairs are hopeless. A pair with w_ij < u_i - 25 has a probability below e^-25, since leaving both partners
 unmatched is e^25 times more probable. One scan a cluster serves all flashes: from every coarse node, matrix products
-give for all flashes a bound of their likelihood around it. The exact integral is computed for the pair of the largest
-bound of every cluster and every flash, and then for the pairs that these do not make improbable.
+give for all flashes a bound of their likelihood around it; for the pairs that pass, what the likelihood itself promises
+at the nodes is a much closer one. The exact integral is computed for the pair of the largest bound of every cluster and
+every flash, and then for the pairs that these do not make improbable.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
-from scipy.special import digamma, gammaln
 
-from bayescal.likelihoods.negative_binomial import log_probability
+from bayescal.light.shifted import LEAST_PE, Scan, scan_of_light
+from bayescal.likelihoods.limits import Limits, no_limits, split_limits
+from bayescal.likelihoods.unmatched import Background as Background
+from bayescal.likelihoods.unmatched import Trigger as Trigger
 from bayescal.reconstruction.assignments import (
     NEGLIGIBLE,
     AssignmentPosterior,
@@ -30,55 +34,24 @@ from bayescal.reconstruction.assignments import (
     assignment_posterior,
     improbable,
 )
-from bayescal.reconstruction.clusters import ClusterBatch, padded_size
-from bayescal.reconstruction.t0 import Constraint, Grid, Light, Scan, ShiftPosterior, chunk_size, refine, scan
+from bayescal.reconstruction.clusters import ClusterBatch, in_pieces, padded_size
+from bayescal.reconstruction.t0 import (
+    Constraint,
+    Expected,
+    Flash,
+    Grid,
+    Light,
+    Promise,
+    Readout,
+    ShiftPosterior,
+    node_widths,
+    promise,
+    refine,
+)
 
 _BOUND = 0.5  # of the chi-square: counts of large variance have longer tails than the normal distribution
 _SIGMAS = 6.0  # a time that asks for a shift this far outside the allowed range excludes a pair
-
-
-class Background(eqx.Module):
-    """Flashes of activity that left no cluster: log-uniform total, Dirichlet-multinomial pattern.
-
-    Attributes:
-        rate: expected number of them in an event. Where flash times constrain the shifts, the number per cm of shift,
-            that per us over the drift velocity.
-        lowest_pe, highest_pe: limits of the total [p.e.]; totals beyond have the probability of the nearest limit.
-        concentration: of the pattern, one a sensor; 0.5 each where all patterns are about equally likely.
-    """
-
-    rate: float
-    lowest_pe: float
-    highest_pe: float
-    concentration: Float[np.ndarray, " sensor"]
-
-    def log_density(self, counts: Float[NDArray, "flash sensor"]) -> Float[NDArray, " flash"]:
-        """Logarithm of the rate times the probability of counts; NaN where a sensor is absent.
-
-        P(N) = 1 / (N H) for whole totals, H their sum of 1 / N; the pattern: Mosimann, Biometrika 49 (1962) 65.
-        """
-        present = np.isfinite(counts)
-        seen, alpha = np.where(present, counts, 0.0), np.where(present, self.concentration, 0.0)
-        total, strength = seen.sum(axis=1), alpha.sum(axis=1)
-        alpha = np.where(present, alpha, 1.0)
-        each = gammaln(seen + alpha) - gammaln(alpha) - gammaln(seen + 1)
-        pattern = gammaln(total + 1) + gammaln(strength) - gammaln(total + strength)
-        pattern += np.where(present, each, 0.0).sum(axis=1)
-        size = np.log(np.clip(total, self.lowest_pe, self.highest_pe))
-        norm = np.log(digamma(self.highest_pe + 1) - digamma(self.lowest_pe))
-        return np.log(self.rate) - size - norm + pattern
-
-
-class Trigger(eqx.Module):
-    """When a cluster has no recorded flash.
-
-    Attributes:
-        threshold_pe: flashes whose total is below are not recorded [p.e.]; a whole number.
-        missed: probability that a flash above the threshold is not recorded either, above zero.
-    """
-
-    threshold_pe: int = eqx.field(static=True)
-    missed: float
+_CHUNK_ELEMENTS = 1 << 20
 
 
 class Matching(NamedTuple):
@@ -99,7 +72,52 @@ class Matching(NamedTuple):
     shifts: ShiftPosterior
 
 
-def match(  # noqa: PLR0913 both sides, the light, the alternatives and two options
+class SeenFlashes(NamedTuple):
+    """The flashes of an event.
+
+    Attributes:
+        counts: light [p.e.], NaN where a sensor is absent or at the end of its range.
+        limits: sensors at the end of their range.
+        constraint: shift that each flash's time asks for, one a (cluster, flash).
+    """
+
+    counts: Float[NDArray, "flash sensor"]
+    limits: Limits
+    constraint: Constraint
+
+
+def seen_flashes(
+    counts: Float[NDArray, "flash sensor"],
+    n_clusters: int,
+    constraint: Constraint | None = None,
+    saturated: Bool[NDArray, "flash sensor"] | None = None,
+) -> SeenFlashes:
+    """The flashes of an event, padded in number; those that pad have no sensors.
+
+    Args:
+        counts: light [p.e.], NaN where a sensor is absent.
+        n_clusters: number of clusters, padding included.
+        constraint: shift that each flash's time asks for, one a (cluster, flash); not given where times say nothing.
+        saturated: whether a sensor stands at the end of its range, so that its count is a lower limit.
+    """
+    limits = no_limits(counts.shape[:1])
+    if saturated is not None:
+        counts, limits = split_limits(counts, saturated)
+    padding = padded_size(len(counts)) - len(counts)
+    limits = Limits(
+        np.pad(limits.sensor, ((0, padding), (0, 0)), constant_values=-1),
+        np.pad(limits.least_pe, ((0, padding), (0, 0)), constant_values=1.0),
+    )
+    unknown = np.full((n_clusters, len(counts)), np.inf)
+    times = constraint or Constraint(np.zeros(unknown.shape), unknown)
+    mean, width = (np.asarray(values)[:, : len(counts)] for values in (times.mean_cm, times.width_cm))
+    times = Constraint(
+        np.pad(mean, ((0, 0), (0, padding))), np.pad(width, ((0, 0), (0, padding)), constant_values=np.inf)
+    )
+    return SeenFlashes(np.pad(counts, ((0, padding), (0, 0)), constant_values=np.nan), limits, times)
+
+
+def match(  # noqa: PLR0913 both sides, the light, the alternatives and three options
     batch: ClusterBatch,
     counts: Float[NDArray, "flash sensor"],
     light: Light,
@@ -107,6 +125,7 @@ def match(  # noqa: PLR0913 both sides, the light, the alternatives and two opti
     grid: Grid,
     constraint: Constraint | None = None,
     sampling: Sampling | None = None,
+    saturated: Bool[NDArray, "flash sensor"] | None = None,
 ) -> Matching:
     """Match the clusters and flashes of one event.
 
@@ -119,29 +138,69 @@ def match(  # noqa: PLR0913 both sides, the light, the alternatives and two opti
         constraint: shift that each flash's time asks for, one a (cluster, flash) with `batch.n_clusters` rows; not
             given where the times say nothing.
         sampling: how the sums over matchings are done.
+        saturated: whether a sensor stands at the end of its range, so that its count is a lower limit; none where not
+            given.
+    """
+    scans = scan_clusters(batch, light.expected, grid)
+    flashes = seen_flashes(counts, batch.n_clusters, constraint, saturated)
+    size = (int((np.asarray(batch.row) >= 0).sum()), len(counts))
+    found = weigh(scans, flashes, light.readout, alternatives, grid, size)
+    posterior = assignment_posterior(found.log_weight, found.log_unmatched, sampling)
+    return Matching(posterior, found.log_weight, found.log_unmatched, found.pairs, found.shifts)
+
+
+class Weights(NamedTuple):
+    """What `assignment_posterior` needs, and the pairs that matter: fields as of `Matching`."""
+
+    log_weight: Float[NDArray, "cluster flash"]
+    log_unmatched: Float[NDArray, " cluster"]
+    pairs: Int[NDArray, "pair 2"]
+    shifts: ShiftPosterior
+
+
+def weigh(
+    scans: Scan,
+    flashes: SeenFlashes,
+    readout: Readout,
+    alternatives: tuple[Background, Trigger],
+    grid: Grid,
+    size: tuple[int, int],
+) -> Weights:
+    """Weights of all pairs of an event.
+
+    Args:
+        scans: light of the clusters along their ranges, padded in number.
+        flashes: the flashes, padded in number.
+        readout: distribution of the counts of an expected light.
+        alternatives: flashes without a cluster, and clusters without a flash.
+        grid: numbers of nodes.
+        size: numbers of real clusters and flashes.
     """
     background, trigger = alternatives
-    n_clusters, n_flashes = int((np.asarray(batch.row) >= 0).sum()), len(counts)
-    scans, log_bound, log_unmatched = scan_clusters(batch, _padded_flashes(counts), light, trigger, grid)
-    unmatched = np.asarray(log_unmatched)[:n_clusters]
-    log_background = background.log_density(counts)
-    bound = np.asarray(log_bound)[:n_clusters, :n_flashes]
-    if constraint is not None:
-        bound = bound + _time_bound(batch, constraint)[:n_clusters]
+    there = np.ix_(*map(range, size))
+    log_bound, log_unmatched = _bounds(scans, flashes.counts, readout, trigger)
+    unmatched = np.asarray(log_unmatched)[: size[0]]
+    counts, limits = jax.tree.map(lambda values: values[: size[1]], (flashes.counts, flashes.limits))
+    log_background = background.log_density(counts, limits)
     reference = log_background + unmatched[:, None] - np.log1p(-trigger.missed)
-    gain = np.where(bound - reference > -NEGLIGIBLE, bound - reference, -np.inf)
-    first = np.isfinite(gain) & (_is_best(gain) | _is_best(gain.T).T)
-    pairs = np.argwhere(first)
-    shifts = _pair_posteriors(batch, scans, counts, light, grid, _of_pairs(pairs, constraint))
-    known = np.full(gain.shape, -np.inf)
-    known[tuple(pairs.T)] = np.asarray(shifts.log_evidence) - reference[tuple(pairs.T)]
-    others = np.argwhere(np.isfinite(gain) & ~first & ~improbable(np.where(first, known, gain), known))
-    if len(others):
-        more = _pair_posteriors(batch, scans, counts, light, grid, _of_pairs(others, constraint))
-        known[tuple(others.T)] = np.asarray(more.log_evidence) - reference[tuple(others.T)]
-        pairs, shifts = _in_order((pairs, shifts), (others, more))
-    log_weight = known + unmatched[:, None]
-    return Matching(assignment_posterior(log_weight, unmatched, sampling), log_weight, unmatched, pairs, shifts)
+    bound = (np.asarray(log_bound) + _time_bound(scans, flashes.constraint))[there] - reference
+    bound = np.where(bound > -NEGLIGIBLE, bound, -np.inf)
+    known = np.full(bound.shape, -np.inf)
+    likely = _padded_pairs(rows := np.argwhere(np.isfinite(bound)), np.arange(len(rows)))
+    promises, log_highest = promise_pairs(scans, flashes[:2], readout, likely.rows(flashes.constraint))
+    bound[likely.real] = np.asarray(log_highest)[: likely.n_real] - reference[likely.real]
+    bound = np.where(bound > -NEGLIGIBLE, bound, -np.inf)
+    first = np.isfinite(bound) & (_is_best(bound) | _is_best(bound.T).T)
+    chosen, parts = first, []
+    for _ in range(2):
+        pairs = _among(likely, chosen)
+        chosen_promises = jax.tree.map(lambda values, place=pairs.place: values[place], promises)
+        rows = pairs.rows(flashes.constraint)
+        shifts = refine_pairs(scans, chosen_promises, flashes[:2], readout, grid, rows)
+        known[pairs.real] = np.asarray(shifts.log_evidence)[: pairs.n_real] - reference[pairs.real]
+        parts.append((pairs, shifts))
+        chosen = np.isfinite(bound) & ~first & ~improbable(np.where(first, known, bound), known)
+    return Weights(known + unmatched[:, None], unmatched, *_in_order(parts))
 
 
 def _is_best(gain: NDArray) -> NDArray:
@@ -149,41 +208,100 @@ def _is_best(gain: NDArray) -> NDArray:
     return np.arange(gain.shape[1]) == np.argmax(gain, axis=1)[:, None]
 
 
-def _in_order(*parts: tuple[NDArray, ShiftPosterior]) -> tuple[NDArray, ShiftPosterior]:
+class PairRows(eqx.Module):
+    """Pairs of a cluster and a flash: their places, and what the time of the flash says of the shift."""
+
+    cluster: Int[Array | np.ndarray, " pair"]
+    flash: Int[Array | np.ndarray, " pair"]
+    constraint: Constraint
+
+
+class _Pairs(NamedTuple):
+    """Pairs padded by repeating the first, their places among all that are likely, and how many are real."""
+
+    cluster: NDArray
+    flash: NDArray
+    place: NDArray
+    n_real: int
+
+    @property
+    def real(self) -> tuple[NDArray, NDArray]:
+        """Clusters and flashes of the real pairs."""
+        return self.cluster[: self.n_real], self.flash[: self.n_real]
+
+    def rows(self, constraint: Constraint) -> PairRows:
+        """The pairs with what the time of the flash asks of the cluster."""
+        mean, width = (np.asarray(each)[self.cluster, self.flash] for each in (constraint.mean_cm, constraint.width_cm))
+        return PairRows(self.cluster, self.flash, Constraint(mean, width))
+
+
+def _padded_pairs(pairs: NDArray, place: NDArray) -> _Pairs:
+    """The pairs in a shape of which there are few."""
+    rows = np.column_stack([pairs, place]) if len(pairs) else np.zeros((1, 3), int)
+    return _Pairs(*np.resize(rows, (padded_size(len(rows)), 3)).T, n_real=len(pairs))  # pyright: ignore
+
+
+def _among(pairs: _Pairs, chosen: NDArray) -> _Pairs:
+    """Those of the pairs that are chosen."""
+    place = np.flatnonzero(chosen[pairs.real])
+    return _padded_pairs(np.column_stack(pairs.real)[place], place)
+
+
+def _in_order(parts: list[tuple[_Pairs, ShiftPosterior]]) -> tuple[NDArray, ShiftPosterior]:
     """Pairs by cluster and flash, and their posteriors."""
-    pairs = np.concatenate([pairs for pairs, _ in parts])
+    pairs = np.concatenate([np.column_stack(pairs.real) for pairs, _ in parts])
     order = np.lexsort(pairs.T[::-1])
-    shifts = jax.tree.map(lambda *values: jnp.concatenate(values)[order], *(shifts for _, shifts in parts))
-    return pairs[order], shifts
+    real = [jax.tree.map(lambda v, n=pairs.n_real: np.asarray(v)[:n], shifts) for pairs, shifts in parts]
+    return pairs[order], jax.tree.map(lambda *values: np.concatenate(values)[order], *real)
 
 
-@eqx.filter_jit
-def scan_clusters(
-    batch: ClusterBatch,
-    counts: Float[Array | np.ndarray, "flash sensor"],
-    light: Light,
-    trigger: Trigger,
-    grid: Grid,
-) -> tuple[Scan, Float[Array, "cluster flash"], Float[Array, " cluster"]]:
-    """Expected light of all clusters, a bound of the log-evidence of each pair, and log-probability of no flash.
+def scan_clusters(batch: ClusterBatch, expected: Expected, grid: Grid) -> Scan:
+    """Expected light of all clusters along their ranges, which all flashes share.
 
     Args:
         batch: the clusters.
-        counts: light of the flashes [p.e.], NaN where a sensor is absent.
-        light: expected light and its readout.
-        trigger: when a cluster has no recorded flash.
+        expected: expected light of points.
         grid: numbers of nodes.
     """
+    shift = np.linspace(np.asarray(batch.lowest_cm), np.asarray(batch.highest_cm), grid.n_coarse, axis=1)
+    return _scan_pieces(tuple(in_pieces(batch)), jnp.asarray(shift), expected)
+
+
+@eqx.filter_jit
+def _scan_pieces(pieces: tuple, shift_cm: Float[Array, "cluster node"], expected: Expected) -> Scan:
+    """Sums over pieces of their light at the shifts of their clusters."""
+    owner, _, _, photons = pieces
+
+    def one(piece: tuple) -> Float[Array, "node sensor"]:
+        owner, position_cm, sense, photons = piece
+        return jax.vmap(lambda x: expected(position_cm.at[:, 0].add(x * sense), photons))(shift_cm[owner])
+
+    rows = jax.tree.map(jnp.asarray, pieces)
+    n_sensors = eqx.filter_eval_shape(one, jax.tree.map(lambda values: values[0], rows)).shape[1]
+    size = max(1, min(owner.size, _CHUNK_ELEMENTS // (shift_cm.shape[1] * photons.shape[1] * n_sensors)))
+    mean = jax.ops.segment_sum(jax.lax.map(one, rows, batch_size=size), owner, shift_cm.shape[0])
+    return jax.vmap(scan_of_light)(shift_cm, jnp.maximum(mean, LEAST_PE))
+
+
+@eqx.filter_jit
+def _bounds(
+    scans: Scan, counts: Float[Array | np.ndarray, "flash sensor"], readout: Readout, trigger: Trigger
+) -> tuple[Float[Array, "cluster flash"], Float[Array, " cluster"]]:
+    """A bound of the log-evidence of each pair, and log-probability of no recorded flash of each cluster."""
     present = jnp.isfinite(counts).astype(float)
     seen = jnp.where(jnp.isfinite(counts), counts, 0.0)
 
-    def one(batch: ClusterBatch) -> tuple[Scan, Float[Array, " flash"], Float[Array, ""]]:
-        found = scan(batch, light, grid)
-        variance = light.readout(found.mean_pe).variance
-        return found, _log_bound(found, variance, seen, present), _log_unmatched(found.mean_pe, variance, trigger)
+    def one(found: Scan) -> tuple[Float[Array, " flash"], Float[Array, ""]]:
+        variance = readout(found.mean_pe).variance
+        return _log_bound(found, variance, seen, present), _log_unmatched(found, variance, trigger)
 
-    rows = jax.tree.map(jnp.asarray, batch)
-    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], grid))
+    return jax.lax.map(one, scans, batch_size=_chunk(scans, scans.shift_cm.shape[0]))
+
+
+@eqx.filter_jit
+def log_no_flash(scans: Scan, readout: Readout, trigger: Trigger) -> Float[Array, " cluster"]:
+    """u: log-probability that each cluster, anywhere on its range, has no recorded flash."""
+    return jax.vmap(lambda found: _log_unmatched(found, readout(found.mean_pe).variance, trigger))(scans)
 
 
 def _log_bound(
@@ -209,71 +327,80 @@ def _log_bound(
     return jnp.max(-0.5 * (_BOUND * least + log_width), axis=1)
 
 
-def _log_unmatched(
-    mean: Float[Array, "node sensor"], variance: Float[Array, "node sensor"], trigger: Trigger
-) -> Float[Array, ""]:
-    """u: log-probability that a cluster, anywhere on its range, has no recorded flash.
-
-    The total is taken as negative binomial with the sum of the sensors' means and variances.
-    """
-    total, spread = mean.sum(axis=-1, keepdims=True), variance.sum(axis=-1, keepdims=True)
-    overdispersion = jnp.maximum(spread / total - 1, 0.0)
-    below = jnp.exp(log_probability(jnp.arange(trigger.threshold_pe), total, overdispersion))
-    return jnp.log(trigger.missed + (1 - trigger.missed) * below.sum(axis=-1).mean())
+def _log_unmatched(found: Scan, variance: Float[Array, "node sensor"], trigger: Trigger) -> Float[Array, ""]:
+    """u: log-probability that a cluster, anywhere on its range, has no recorded flash."""
+    each = trigger.log_unrecorded(found.mean_pe.sum(axis=-1), variance.sum(axis=-1))
+    return _log_mean(each, found.shift_cm)
 
 
-class _Pairs(NamedTuple):
-    """Pairs padded by repeating the first, and how many are real."""
-
-    cluster: NDArray
-    flash: NDArray
-    constraint: Constraint
-    n_real: int
+def _log_mean(log_value: Float[Array, " node"], shift_cm: Float[Array, " node"]) -> Float[Array, ""]:
+    """Logarithm of the mean over the range."""
+    return logsumexp(log_value, b=node_widths(shift_cm)) - jnp.log(shift_cm[-1] - shift_cm[0])
 
 
-def _of_pairs(pairs: NDArray, constraint: Constraint | None) -> _Pairs:
-    """The pairs in the shape that a compiled program takes."""
-    n_pairs = len(pairs)
-    padded = np.resize(pairs, (padded_size(n_pairs), 2)) if n_pairs else np.zeros((1, 2), int)
-    cluster, flash = padded.T
-    if constraint is None:
-        return _Pairs(cluster, flash, Constraint(np.zeros(len(padded)), np.full(len(padded), np.inf)), n_pairs)
-    values = (np.asarray(field)[cluster, flash] for field in (constraint.mean_cm, constraint.width_cm))
-    return _Pairs(cluster, flash, Constraint(*values), n_pairs)
+def _chunk(scans: Scan, n_rows: int, n_nodes: int = 0) -> int:
+    """Rows that are worked on together, so that memory stays bounded."""
+    _, n_coarse, n_sensors = scans.mean_pe.shape
+    return max(1, min(n_rows, _CHUNK_ELEMENTS // (max(n_coarse, n_nodes) * n_sensors)))
 
 
-def _pair_posteriors(
-    batch: ClusterBatch, scans: Scan, counts: NDArray, light: Light, grid: Grid, pairs: _Pairs
-) -> ShiftPosterior:
-    """Posterior of the shift for each pair."""
-    scans, batch = jax.tree.map(lambda values: jnp.asarray(values)[pairs.cluster], (scans, batch))
-    found = _refined(scans, batch, jnp.asarray(counts)[pairs.flash], light, grid, pairs.constraint)
-    return jax.tree.map(lambda values: values[: pairs.n_real], found)
+Seen = tuple[Float[NDArray, "flash sensor"], Limits]
+"""Counts and limits of flashes, as of `SeenFlashes`."""
+
+
+def _pair(scans: Scan, seen: tuple, pair: PairRows) -> tuple[Scan, Flash]:
+    """Light of the cluster and the flash of one pair."""
+    counts, limits = jax.tree.map(lambda values: jnp.asarray(values)[pair.flash], seen)
+    return jax.tree.map(lambda values: values[pair.cluster], scans), Flash(counts, limits, pair.constraint)
 
 
 @eqx.filter_jit
-def _refined(
-    scans: Scan, batch: ClusterBatch, counts: Array, light: Light, grid: Grid, constraint: Constraint
+def promise_pairs(scans: Scan, seen: Seen, readout: Readout, pairs: PairRows) -> tuple[Promise, Float[Array, " pair"]]:
+    """What the flash of each pair promises at the coarse nodes, and a bound of the log-evidence by it.
+
+    Args:
+        scans: light of all clusters.
+        seen: counts and limits of all flashes.
+        readout: distribution of the counts of an expected light.
+        pairs: the pairs.
+    """
+
+    def one(pair: PairRows) -> tuple[Promise, Float[Array, ""]]:
+        found, flash = _pair(scans, seen, pair)
+        made = promise(found, flash, readout)
+        return made, _log_mean(made.highest, found.shift_cm)
+
+    rows = jax.tree.map(jnp.asarray, pairs)
+    return jax.lax.map(one, rows, batch_size=_chunk(scans, rows.cluster.size))
+
+
+@eqx.filter_jit
+def refine_pairs(
+    scans: Scan, promises: Promise, seen: Seen, readout: Readout, grid: Grid, pairs: PairRows
 ) -> ShiftPosterior:
-    """`refine` for all pairs, in chunks that bound the memory."""
+    """Posterior of the shift for each pair, in chunks that bound the memory.
 
-    def one(row: tuple) -> ShiftPosterior:
-        scans, batch, counts, constraint = row
-        return refine(scans, batch, counts, light, grid, constraint)
+    Args:
+        scans: light of all clusters.
+        promises: of these pairs.
+        seen: counts and limits of all flashes.
+        readout: distribution of the counts of an expected light.
+        grid: numbers of nodes.
+        pairs: the pairs.
+    """
 
-    rows = (scans, batch, counts, jax.tree.map(jnp.asarray, constraint))
-    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], grid))
+    def one(row: tuple[PairRows, Promise]) -> ShiftPosterior:
+        found, flash = _pair(scans, seen, row[0])
+        return refine(found, row[1], flash, readout, grid)
+
+    rows = jax.tree.map(jnp.asarray, (pairs, promises))
+    return jax.lax.map(one, rows, batch_size=_chunk(scans, rows[0].cluster.size, grid.n_fine))
 
 
-def _time_bound(batch: ClusterBatch, constraint: Constraint) -> NDArray:
-    """Highest log-density of a flash's time on the cluster's range; -inf where it asks for a shift far outside."""
-    mean, width = np.asarray(constraint.mean_cm), np.asarray(constraint.width_cm)
-    lowest, highest = (np.asarray(limit)[:, None] for limit in (batch.lowest_cm, batch.highest_cm))
-    inside = (mean > lowest - _SIGMAS * width) & (mean < highest + _SIGMAS * width)
-    return np.where(inside, -np.log(np.sqrt(2 * np.pi) * width), -np.inf)
-
-
-def _padded_flashes(counts: NDArray) -> NDArray:
-    """Flashes padded in number; those that pad have no sensors."""
-    padding = np.full((padded_size(len(counts)) - len(counts), counts.shape[1]), np.nan)
-    return np.concatenate([counts, padding])
+def _time_bound(scans: Scan, constraint: Constraint) -> NDArray:
+    """Highest log-density of a flash's time on each cluster's range; -inf where it asks for a shift far outside."""
+    known = np.isfinite(constraint.width_cm)
+    width = np.where(known, constraint.width_cm, 1.0)
+    ends = np.asarray(scans.shift_cm)[:, [0, -1], None]
+    inside = (constraint.mean_cm > ends[:, 0] - _SIGMAS * width) & (constraint.mean_cm < ends[:, 1] + _SIGMAS * width)
+    return np.where(known, np.where(inside, -np.log(np.sqrt(2 * np.pi) * width), -np.inf), 0.0)

@@ -8,12 +8,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+from numpy.typing import NDArray
 
+from bayescal.likelihoods.limits import no_limits, split_limits
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.t0 import (
     LEAST_INFORMATION,
     Constraint,
+    Flash,
     Grid,
     Light,
     ShiftPosterior,
@@ -71,13 +74,13 @@ def densest_set(posterior: ShiftPosterior, level: Float[Array, ""] | float, *, n
     return jax.vmap(lambda one: _densest_set(one, level, n_intervals))(posterior)
 
 
-@eqx.filter_jit
 def find_modes(
     posterior: ShiftPosterior,
     batch: ClusterBatch,
     counts: Float[Array | np.ndarray, "cluster sensor"],
     light: Light,
     constraint: Constraint,
+    saturated: Bool[NDArray, "cluster sensor"] | None = None,
 ) -> Modes:
     """The highest maxima of each posterior, refined by Newton steps.
 
@@ -87,15 +90,25 @@ def find_modes(
         counts: light of each cluster's flash [p.e.], NaN where a sensor is absent.
         light: expected light and its readout.
         constraint: what else is known of the shifts.
+        saturated: as for `shift_posteriors`.
     """
+    limits = no_limits(counts.shape[:1])
+    if saturated is not None:
+        counts, limits = split_limits(np.asarray(counts), saturated)
+    return _find_modes((posterior, batch, Flash(counts, limits, constraint)), light)
+
+
+@eqx.filter_jit
+def _find_modes(rows: tuple[ShiftPosterior, ClusterBatch, Flash], light: Light) -> Modes:
+    """`find_modes`, sensors at the end of their range apart."""
 
     def one(row: tuple) -> Modes:
-        posterior, batch, counts, constraint = row
+        posterior, batch, flash = row
         peaks = _peaks(posterior)
         shifted = light_of_shift(batch, light)
 
         def value(x: Float[Array, ""]) -> Float[Array, ""]:
-            return log_likelihood(shifted(x)[None], counts, light)[0] + constraint.log_density(x)
+            return log_likelihood(shifted(x)[None], x[None], flash, light.readout)[0]
 
         def slope(x: Float[Array, ""]) -> Float[Array, ""]:
             return jax.jvp(value, (x,), (jnp.ones_like(x),))[1]
@@ -113,8 +126,8 @@ def find_modes(
         log_density = jax.vmap(value)(found) - log_total
         return Modes(*(jnp.where(peaks.mass > 0, each, jnp.nan) for each in (found, log_density, peaks.mass)))
 
-    rows = jax.tree.map(jnp.asarray, (posterior, batch, counts, constraint))
-    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], Grid(_N_MODES, _N_MODES)))
+    size = chunk_size(rows[1], rows[2].counts.shape[-1], Grid(_N_MODES, _N_MODES))
+    return jax.lax.map(one, jax.tree.map(jnp.asarray, rows), batch_size=size)
 
 
 @eqx.filter_jit

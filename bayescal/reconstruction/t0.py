@@ -5,7 +5,7 @@ x that must leave it inside its volume. The expected light m(x) follows from the
 give the posterior p(x | n) = p(n | m(x)) p(x) / Z with a uniform p(x). It often has several modes (light that falls off
 towards two walls), so it is computed on a grid: coarse nodes over the whole range, which all flashes share, then fine
 ones with a step below half the local resolution sigma_x, sigma_x^-2 = sum_j (dm_j/dx)^2 / var_j, wherever the flash
-may be from.
+may be from. Light is looked up at the coarse nodes alone; between them it is a cubic with slopes by differences.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+from numpy.typing import NDArray
 from numpyro.distributions import Distribution
 
+from bayescal.light.shifted import LEAST_PE, Scan, light_between, scan_of_light
+from bayescal.likelihoods.limits import Limits, log_at_least, no_limits, split_limits
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.special import log_normal_pdf
 
@@ -29,9 +32,6 @@ Expected = Callable[[Float[Array, "point 3"], Float[Array, " point"]], Float[Arr
 
 Readout = Callable[[Float[Array, "*batch sensor"]], Distribution]
 """Distribution of the counts of each sensor for an expected light; it needs `log_prob` and `variance`."""
-
-LEAST_PE = 1e-6
-"""Expected light is not taken below this, so that a sensor in the dark has a finite log-probability [p.e.]."""
 
 _CUT = 30.0  # shifts whose log-likelihood promises less than the best by this get no fine nodes
 _CAUTION = 0.5  # of what a step from a coarse node promises: the linear extrapolation may be off by this fraction
@@ -59,7 +59,7 @@ class Grid(eqx.Module):
     """Numbers of nodes.
 
     Attributes:
-        n_coarse: nodes over the whole range of shifts.
+        n_coarse: nodes over the whole range of shifts, 5 or more; a step over which the light changes smoothly.
         n_fine: nodes where the flash may be from.
     """
 
@@ -86,18 +86,18 @@ class Constraint(eqx.Module):
         return jnp.where(finite, log_normal_pdf(shift_cm - mean, width), 0.0)
 
 
-class Scan(eqx.Module):
-    """Expected light of a cluster along its range of shifts, which all flashes share.
+class Flash(eqx.Module):
+    """What was seen of one flash, and what its time says of the shift of a cluster that may have made it.
 
     Attributes:
-        shift_cm: coarse nodes, evenly spaced over the allowed range.
-        mean_pe: expected light.
-        slope_pe_per_cm: its derivative by the shift.
+        counts: light [p.e.], NaN where a sensor is absent or at the end of its range.
+        limits: sensors at the end of their range.
+        constraint: what else is known of the shift.
     """
 
-    shift_cm: Float[Array, "*cluster node"]
-    mean_pe: Float[Array, "*cluster node sensor"]
-    slope_pe_per_cm: Float[Array, "*cluster node sensor"]
+    counts: Float[Array | np.ndarray, "*flash sensor"]
+    limits: Limits
+    constraint: Constraint
 
 
 class ShiftPosterior(eqx.Module):
@@ -168,13 +168,13 @@ def no_constraint(n_clusters: int) -> Constraint:
     return Constraint(np.zeros(n_clusters), np.full(n_clusters, np.inf))
 
 
-@eqx.filter_jit
 def shift_posteriors(
     batch: ClusterBatch,
     counts: Float[Array | np.ndarray, "cluster sensor"],
     light: Light,
     grid: Grid,
     constraint: Constraint,
+    saturated: Bool[NDArray, "cluster sensor"] | None = None,
 ) -> ShiftPosterior:
     """Posterior of the shift of each cluster of a batch from the flash that it made.
 
@@ -184,62 +184,105 @@ def shift_posteriors(
         light: expected light and its readout; the variance of its counts sets the step.
         grid: numbers of nodes.
         constraint: what else is known of the shifts.
+        saturated: whether a sensor stands at the end of its range, so that its count is a lower limit; none where not
+            given.
     """
+    limits = no_limits(counts.shape[:1])
+    if saturated is not None:
+        counts, limits = split_limits(np.asarray(counts), saturated)
+    return _shift_posteriors((batch, counts, limits, constraint), light, grid)
+
+
+@eqx.filter_jit
+def _shift_posteriors(
+    rows: tuple[ClusterBatch, Array | np.ndarray, Limits, Constraint], light: Light, grid: Grid
+) -> ShiftPosterior:
+    """`shift_posteriors`, sensors at the end of their range apart."""
 
     def one(row: tuple) -> ShiftPosterior:
-        batch, counts, constraint = row
-        return refine(scan(batch, light, grid), batch, counts, light, grid, constraint)
+        batch, counts, limits, constraint = row
+        scanned, flash = scan(batch, light, grid), Flash(counts, limits, constraint)
+        return refine(scanned, promise(scanned, flash, light.readout), flash, light.readout, grid)
 
-    rows = jax.tree.map(jnp.asarray, (batch, counts, constraint))
-    return jax.lax.map(one, rows, batch_size=chunk_size(batch, counts.shape[-1], grid))
+    size = chunk_size(rows[0], rows[1].shape[-1], grid)
+    return jax.lax.map(one, jax.tree.map(jnp.asarray, rows), batch_size=size)
 
 
 def scan(batch: ClusterBatch, light: Light, grid: Grid) -> Scan:
     """Expected light and its slope of one cluster (a batch without its axis) at the coarse nodes."""
     shift = jnp.linspace(batch.lowest_cm, batch.highest_cm, grid.n_coarse)
-    shifted = light_of_shift(batch, light)
-    mean, slope = jax.vmap(lambda x: jax.jvp(shifted, (x,), (jnp.ones_like(x),)))(shift)
-    return Scan(shift, mean, slope)
+    return scan_of_light(shift, jax.vmap(light_of_shift(batch, light))(shift))
 
 
-def refine(
-    scan: Scan,
-    batch: ClusterBatch,
-    counts: Float[Array, " sensor"],
-    light: Light,
-    grid: Grid,
-    constraint: Constraint,
-) -> ShiftPosterior:
-    """Posterior of the shift of one cluster (a batch without its axis) for one flash.
+class Promise(eqx.Module):
+    """What a Newton step of at most half a coarse step promises at each coarse node.
+
+    Attributes:
+        log_likelihood: at the node.
+        gain: of the step, by the quadratic expansion.
+        information: Fisher information of the shift [1/cm^2].
+    """
+
+    log_likelihood: Float[Array, " node"]
+    gain: Float[Array, " node"]
+    information: Float[Array, " node"]
+
+    @property
+    def highest(self) -> Float[Array, " node"]:
+        """What may be reached around the node; the expansion may be off by a part."""
+        return self.log_likelihood + (1 + _CAUTION) * self.gain
+
+
+def promise(scan: Scan, flash: Flash, readout: Readout) -> Promise:
+    """What the likelihood of one flash may reach along one cluster's range.
 
     Args:
         scan: expected light of the cluster at coarse nodes.
-        batch: the cluster.
-        counts: light of the flash [p.e.], NaN where a sensor is absent.
-        light: expected light and its readout.
-        grid: numbers of nodes.
-        constraint: what else is known of the shift.
+        flash: what was seen.
+        readout: distribution of the counts of an expected light.
     """
-    coarse = log_likelihood(scan.mean_pe, counts, light) + constraint.log_density(scan.shift_cm)
-    fine, resolution = _fine_nodes(scan, coarse, counts, light, constraint, grid.n_fine)
-    mean = jax.vmap(light_of_shift(batch, light))(fine)
-    values = jnp.concatenate([coarse, log_likelihood(mean, counts, light) + constraint.log_density(fine)])
-    shift = jnp.concatenate([scan.shift_cm, fine])
+    present, constraint = jnp.isfinite(flash.counts), flash.constraint
+    weight = jnp.where(present, scan.slope_pe_per_cm / readout(scan.mean_pe).variance, 0.0)
+    measured = jnp.isfinite(constraint.width_cm)
+    precision = jnp.where(measured, 1 / jnp.where(measured, constraint.width_cm, 1.0) ** 2, 0.0)
+    information = (weight * scan.slope_pe_per_cm).sum(axis=-1) + precision
+    residual = jnp.where(present, flash.counts, 0.0) - scan.mean_pe
+    score = (weight * residual).sum(axis=-1) + precision * (constraint.mean_cm - scan.shift_cm)
+    half = (scan.shift_cm[1] - scan.shift_cm[0]) / 2
+    step = jnp.clip(score / jnp.maximum(information, LEAST_INFORMATION), -half, half)
+    value = log_likelihood(scan.mean_pe, scan.shift_cm, flash, readout)
+    return Promise(value, score * step - 0.5 * information * step**2, information)
+
+
+def refine(scan: Scan, coarse: Promise, flash: Flash, readout: Readout, grid: Grid) -> ShiftPosterior:
+    """Posterior of the shift of one cluster for one flash.
+
+    Args:
+        scan: expected light of the cluster at coarse nodes.
+        coarse: what the flash promises there.
+        flash: what was seen.
+        readout: distribution of the counts of an expected light.
+        grid: numbers of nodes.
+    """
+    fine, resolution = _fine_nodes(scan.shift_cm, coarse, grid.n_fine)
+    values = log_likelihood(light_between(scan, fine), fine, flash, readout)
+    shift, values = jnp.concatenate([scan.shift_cm, fine]), jnp.concatenate([coarse.log_likelihood, values])
     order = jnp.argsort(shift)
     shift, values = shift[order], values[order]
     log_total = logsumexp(values, b=node_widths(shift))
-    return ShiftPosterior(
-        shift, values - log_total, log_total - jnp.log(batch.highest_cm - batch.lowest_cm), resolution
-    )
+    log_range = jnp.log(scan.shift_cm[-1] - scan.shift_cm[0])
+    return ShiftPosterior(shift, values - log_total, log_total - log_range, resolution)
 
 
 def log_likelihood(
-    mean_pe: Float[Array, "node sensor"], counts: Float[Array, " sensor"], light: Light
+    mean_pe: Float[Array, "node sensor"], shift_cm: Float[Array, " node"], flash: Flash, readout: Readout
 ) -> Float[Array, " node"]:
-    """Log-probability of the counts of the sensors that are there, for each expected light."""
-    present = jnp.isfinite(counts)
-    each = light.readout(mean_pe).log_prob(jnp.where(present, counts, 0.0))
-    return jnp.where(present, each, 0.0).sum(axis=-1)
+    """Log-probability of what was seen, for each expected light and its shift; absent sensors say nothing."""
+    present = jnp.isfinite(flash.counts)
+    counted = readout(mean_pe)
+    each = counted.log_prob(jnp.where(present, flash.counts, 0.0))
+    at_least = log_at_least(mean_pe, counted.variance, flash.limits)
+    return jnp.where(present, each, 0.0).sum(axis=-1) + at_least + flash.constraint.log_density(shift_cm)
 
 
 def chunk_size(batch: ClusterBatch, n_sensors: int, grid: Grid) -> int:
@@ -253,38 +296,24 @@ def light_of_shift(batch: ClusterBatch, light: Light) -> Callable[[Float[Array, 
     """Expected light of a cluster as a function of its shift [cm]."""
 
     def mean_pe(shift_cm: Float[Array, ""]) -> Float[Array, " sensor"]:
-        moved = jnp.asarray(batch.position_cm).at[:, 0].add(shift_cm)
+        moved = jnp.asarray(batch.position_cm).at[:, 0].add(shift_cm * jnp.asarray(batch.sense))
         return jnp.maximum(light.expected(moved, jnp.asarray(batch.photons)), LEAST_PE)
 
     return mean_pe
 
 
 def _fine_nodes(
-    scan: Scan,
-    log_value: Float[Array, " node"],
-    counts: Float[Array, " sensor"],
-    light: Light,
-    constraint: Constraint,
-    n_fine: int,
+    shift_cm: Float[Array, " node"], promise: Promise, n_fine: int
 ) -> tuple[Float[Array, " fine"], Float[Array, ""]]:
     """Places of the fine nodes, and their largest step in units of half the local resolution.
 
-    From every coarse node a Newton step of at most half a coarse step promises a value; nodes that promise next to the
-    best share the fine nodes in proportion to the number of resolution widths around them.
+    Coarse nodes that promise next to the best share the fine nodes in proportion to the number of resolution widths
+    around them.
     """
-    present = jnp.isfinite(counts)
-    weight = jnp.where(present, scan.slope_pe_per_cm / light.readout(scan.mean_pe).variance, 0.0)
-    measured = jnp.isfinite(constraint.width_cm)
-    precision = jnp.where(measured, 1 / jnp.where(measured, constraint.width_cm, 1.0) ** 2, 0.0)
-    information = (weight * scan.slope_pe_per_cm).sum(axis=-1) + precision
-    residual = jnp.where(present, counts, 0.0) - scan.mean_pe
-    score = (weight * residual).sum(axis=-1) + precision * (constraint.mean_cm - scan.shift_cm)
-    half = (scan.shift_cm[1] - scan.shift_cm[0]) / 2
-    step = jnp.clip(score / jnp.maximum(information, LEAST_INFORMATION), -half, half)
-    gain = score * step - 0.5 * information * step**2
-    kept = log_value + (1 + _CAUTION) * gain > jnp.max(log_value + gain) - _CUT
-    edges = jnp.concatenate([scan.shift_cm[:1], scan.shift_cm[1:] - half, scan.shift_cm[-1:]])
-    per_cm = jnp.maximum(2 * jnp.sqrt(information), 1 / half)
+    half = (shift_cm[1] - shift_cm[0]) / 2
+    kept = promise.highest > jnp.max(promise.log_likelihood + promise.gain) - _CUT
+    edges = jnp.concatenate([shift_cm[:1], shift_cm[1:] - half, shift_cm[-1:]])
+    per_cm = jnp.maximum(2 * jnp.sqrt(promise.information), 1 / half)
     wanted = jnp.concatenate([jnp.zeros(1), jnp.cumsum(jnp.where(kept, per_cm * jnp.diff(edges), 0.0))])
     places = (jnp.arange(n_fine) + 0.5) / n_fine * wanted[-1]
     return jax.lax.stop_gradient((jnp.interp(places, wanted, edges), wanted[-1] / n_fine))

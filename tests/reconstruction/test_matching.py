@@ -13,7 +13,7 @@ from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
 from bayescal.reconstruction.t0 import Constraint, Grid, Light
 
-GRID = Grid(8, 64)
+GRID = Grid(16, 64)
 TRIGGER = Trigger(20, 1e-3)
 BACKGROUND = Background(0.5, 20.0, 1e5, np.full(12, 0.5))
 ORDER = np.array([3, 0, 5, 2, 4])  # flash i comes from cluster ORDER[i]; the sixth flash comes from none

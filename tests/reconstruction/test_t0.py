@@ -28,7 +28,7 @@ from bayescal.testing import assert_covers, assert_mean, check_gradient
 N_TRACKS = 256
 N_MEASURED = 8  # tracks whose time is measured to half a centimetre
 BLIND = slice(8, 16)  # tracks without their last three sensors
-GRID = Grid(8, 64)
+GRID = Grid(16, 64)
 
 
 class Reconstructed(NamedTuple):
@@ -138,7 +138,7 @@ def test_gradient_of_the_evidence(toy, flash) -> None:
     def log_evidence(log_gain):
         gain = jnp.ones(12).at[:2].set(jnp.exp(log_gain))
         light = eqx.tree_at(lambda light: light.expected.gain, toy.light, gain)
-        return shift_posteriors(batch, counts, light, Grid(8, 128), no_constraint(1)).log_evidence[0]
+        return shift_posteriors(batch, counts, light, Grid(16, 128), no_constraint(1)).log_evidence[0]
 
     check_gradient(log_evidence, np.array([0.05, -0.1]), rtol=2e-3, step=1e-2)
 
