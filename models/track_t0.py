@@ -5,7 +5,7 @@ light, and its visibility: a photon library, or optics.
 Data: photo-electrons of every sensor for each cluster (the flashes that are linked to the clusters).
 
 Inferred by default: a scale of all light and the relative error of the model of the light. The shift of each cluster is
-integrated out, and drawn afterwards: `shift` [cm] and `time` [us] of the group `completed`. Held fixed unless a study
+integrated out, and drawn afterwards: `shift_cm` and `time_us` of the group `completed`. Held fixed unless a study
 frees them: excess noise, dark counts, and the drift velocity, which only known times tell.
 """
 
@@ -185,7 +185,7 @@ def complete(key, draws, inputs, data):
 
     shift = shifts(key, free, inputs, jnp.asarray(data, float))
     assumed = jnp.asarray(inputs.clusters.assumed_time_us)
-    return {"shift": shift, "time": time_of_shift(shift, assumed, velocity[..., None], inputs.direction)}
+    return {"shift_cm": shift, "time_us": time_of_shift(shift, assumed, velocity[..., None], inputs.direction)}
 
 
 def describe(inputs, data=None):

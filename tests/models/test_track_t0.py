@@ -87,13 +87,13 @@ def test_drawn_shifts_have_the_posterior_of_the_nodes(case):
     n = 2000
     draws = {"light_scale": np.ones(n), "model_error": np.full(n, 0.1)}
     found = MODULE.complete(jax.random.key(3), draws, inputs, data)
-    drawn = np.asarray(found["shift"])
+    drawn = np.asarray(found["shift_cm"])
     counts = MODULE.shifted(NOMINAL, inputs, data)
     mass = np.asarray(jax.nn.softmax(counts._at_nodes(jnp.asarray(data)), axis=-1))
     mean = (mass * inputs.nodes.shift_cm).sum(axis=-1)
     half_cell = 0.25 * np.gradient(inputs.nodes.shift_cm, axis=1).max()
     assert (np.abs(drawn.mean(axis=0) - mean) < 5 * drawn.std(axis=0) / np.sqrt(n) + half_cell).all()
-    np.testing.assert_allclose(found["time"], drawn / NOMINAL["drift_velocity"])
+    np.testing.assert_allclose(found["time_us"], drawn / NOMINAL["drift_velocity"])
     assert (np.abs(drawn[:, -4:] - shift[-4:]) < 5 * inputs.width_cm).all()
     rank = (drawn < shift).mean(axis=0)
     assert ((rank > 1e-3) & (rank < 1 - 1e-3)).sum() >= CLUSTERS - 2

@@ -77,7 +77,7 @@ def test_drawn_times_of_tracks_have_uniform_ranks():
     data = np.asarray(light.sample(jax.random.key(6)), float)
     n = 400
     draws = {"light_scale": np.ones(n), "model_error": np.full(n, 0.1)}
-    drawn = np.asarray(module.complete(jax.random.key(7), draws, module.prepare(inputs, data), data)["shift"])
+    drawn = np.asarray(module.complete(jax.random.key(7), draws, module.prepare(inputs, data), data)["shift_cm"])
     rank = (drawn < shift).mean(axis=0)
     assert scipy.stats.kstest(rank, "uniform").pvalue > 1e-3
     for level in (0.68, 0.95):
