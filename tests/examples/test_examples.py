@@ -20,7 +20,7 @@ def run(name, *options):
 
 @pytest.mark.slow
 def test_map_versus_posterior_writes_its_figures(tmp_path):
-    run("map_versus_posterior.py", "--length", "25", "--ess", "20", "--output", tmp_path)
+    run("map_versus_posterior.py", "--length", "50", "--ess", "20", "--output", tmp_path)
     figures = {"map_versus_posterior.png", "marginals.png", "pairs.png"}
     assert {path.name for path in tmp_path.iterdir()} == figures | {"posterior.nc", "report.html", "comparison.html"}
 
@@ -29,7 +29,7 @@ def test_map_versus_posterior_writes_its_figures(tmp_path):
 def test_methods_side_by_side_compares_and_counts(tmp_path):
     """Without SVI, HMC and NUTS, whose programs take long to compile."""
     few = ["--methods", "map", "laplace"]
-    shown = run("methods_side_by_side.py", "--length", "25", "--ess", "20", *few, "--output", tmp_path)
+    shown = run("methods_side_by_side.py", "--length", "50", "--ess", "20", *few, "--output", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "map.nc",
         "laplace.nc",

@@ -158,6 +158,7 @@ def test_log_density_is_the_sum_over_all_matchings(case) -> None:
         assert found[event] == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.validate
 def test_draws_have_the_exact_marginals(case) -> None:
     """Whole matchings of three clusters as often as they should be, and the mean shifts of pairs."""
     draws = {name: np.full(400, TRUTH[name]) for name in ("light_scale", "model_error")}
@@ -198,6 +199,7 @@ def test_gradient_is_that_of_differences(case, scores) -> None:
         np.testing.assert_allclose(scores[:, column], expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
 
 
+@pytest.mark.validate
 def test_score_of_made_flashes_is_zero_on_average(case, scores) -> None:
     """At the truth, by each parameter, over 200 events: five standard errors. Nothing seen is also a probability."""
     pull = scores.mean(axis=0) / (scores.std(axis=0, ddof=1) / np.sqrt(len(scores)))
@@ -207,6 +209,7 @@ def test_score_of_made_flashes_is_zero_on_average(case, scores) -> None:
     assert 0 < nothing.max() < np.exp(-0.5)
 
 
+@pytest.mark.validate
 def test_the_plan_finds_the_scale_of_the_light() -> None:
     """A scale of 1.25, two and a half widths of the prior away, to a step of the search; not where it is fixed."""
     inputs = made_inputs(200)
