@@ -20,7 +20,7 @@ import numpyro.distributions as dist
 from bayescal.light.detector import in_every_volume, physical_visibility
 from bayescal.likelihoods.matched_flashes import Emission, MatchedFlashes, Recording
 from bayescal.likelihoods.unmatched import Background, Trigger
-from bayescal.parameters import Parameter, draw
+from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.flashes import check_sensors, check_volumes, clusters_from_points, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
@@ -120,15 +120,14 @@ def read(path, inputs):
 
 def write(path, data, inputs, truth):
     """Write clusters and flashes, with the constants that they were drawn with."""
-    units = {parameter.name: parameter.unit for parameter in PARAMETERS}
-    write_flashes(path, as_events(data, inputs), truth=truth, units=units)
+    write_flashes(path, as_events(data, inputs), truth=truth, units=units(PARAMETERS))
 
 
 def prepare(inputs, data=None):
     """Plan the likelihood around the scale of light that the flashes suggest."""
     if data is None:
         return inputs
-    return with_plan(inputs, data, emission(fixed_or_nominal(inputs) | start(inputs, data)))
+    return with_plan(inputs, data, emission(fixed_or_nominal(PARAMETERS, inputs.priors) | start(inputs, data)))
 
 
 def common(inputs):
@@ -136,17 +135,11 @@ def common(inputs):
     return with_common_plans(inputs)
 
 
-def fixed_or_nominal(inputs):
-    """Every parameter at its fixed value, or the nominal one where it is free."""
-    priors = {parameter.name: inputs.priors.get(parameter.name, parameter.default) for parameter in PARAMETERS}
-    return {p.name: p.nominal if isinstance(priors[p.name], dist.Distribution) else priors[p.name] for p in PARAMETERS}
-
-
 def start(inputs, data):
     """Scale of the light, where free, by a search."""
-    if not isinstance(inputs.priors.get("light_scale", PARAMETERS[0].default), dist.Distribution):
+    if not is_free(inputs.priors.get("light_scale", PARAMETERS[0].default)):
         return {}
-    return {"light_scale": likeliest_scale(inputs, data, emission(fixed_or_nominal(inputs)))}
+    return {"light_scale": likeliest_scale(inputs, data, emission(fixed_or_nominal(PARAMETERS, inputs.priors)))}
 
 
 def complete(key, draws, inputs, data):
@@ -185,7 +178,7 @@ def example(key):
     )
     light = ExpectedLight(in_every_volume(detector, physical_visibility(detector)), 1.0)
     inputs = matching_inputs(example_clusters(track_key, detector), detector.all_drift, light, recording, {})
-    values = fixed_or_nominal(inputs)
+    values = fixed_or_nominal(PARAMETERS, inputs.priors)
     data = jax.jit(lambda key, inputs: flashes(values, inputs).sample(key))(flash_key, inputs)
     return prepare(inputs, np.asarray(data)), np.asarray(data)
 

@@ -264,6 +264,7 @@ def test_flashes_of_unknown_events_are_refused(case, tmp_path) -> None:
         MATCHING.read(tmp_path / "flashes.h5", other)
 
 
+@pytest.mark.validate
 def test_data_sets_share_a_program(case) -> None:
     """Plans padded to common shapes give the same densities, by one trace."""
     inputs = made_inputs(200)

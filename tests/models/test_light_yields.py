@@ -90,6 +90,7 @@ def test_scale_of_all_photons_is_degenerate_with_the_yields(inputs, data):
     assert abs(likelihood(1.2, 0.1) - likelihood(0.8, 0.0)) > 1.0
 
 
+@pytest.mark.validate
 def test_the_posterior_holds_the_yields_and_says_what_it_does_not_know(inputs, truth, data):
     """Yields by laplace within five of their widths, relative to what is held; the absorption length is left open."""
     held = {"light_scale": truth["light_scale"], "excess_noise": 1.2, "dark_pe": 0.3}
