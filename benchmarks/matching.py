@@ -36,7 +36,7 @@ from bayescal.reconstruction.t0 import Constraint, Light, make_grid, no_constrai
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 QUANTUM_EFFICIENCY = 0.12  # of ICARUS' photomultipliers, wavelength shifter included
-FAINT_PHOTONS_PER_CM = 2000
+FAINT_PHOTONS_PER_CM = 40_000  # so that six sensors count some tens of photo-electrons
 GAIN_ERROR = 0.1
 PEER_SECONDS = 105  # siren-pfmatch, the same job with a library on two threads
 
