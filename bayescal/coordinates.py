@@ -23,8 +23,10 @@ from numpyro.distributions.transforms import (
     Transform,
 )
 
+Real = Float[Array, "..."]
 
-def logarithm_times(factor: Float[Array, ...]) -> Transform:
+
+def logarithm_times(factor: Real) -> Transform:
     """From log(quantity times factor) to the quantity; the factor is positive and may depend on other parameters."""
     return ComposeTransform([ExpTransform(), AffineTransform(0.0, 1 / factor, domain=constraints.positive)])
 
@@ -49,10 +51,10 @@ class _Through(constraints.Constraint):
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
 
-    def __call__(self, x: Float[Array, ...]) -> Array:
+    def __call__(self, x: Real) -> Array:
         return x > 0
 
-    def feasible_like(self, prototype: Float[Array, ...]) -> Array:
+    def feasible_like(self, prototype: Real) -> Array:
         """One everywhere."""
         return jnp.ones_like(prototype)
 
@@ -98,6 +100,6 @@ class InCoordinate(dist.Distribution):
         """Draws of the prior."""
         return jnp.asarray(self.prior.sample(key, sample_shape))
 
-    def log_prob(self, value: Float[Array, ...]) -> Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def log_prob(self, value: Real) -> Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The prior's log density."""
         return jnp.asarray(self.prior.log_prob(value))

@@ -17,16 +17,16 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bayescal.light.detector import in_every_volume, physical_visibility
+from bayescal.flashes import clusters_from_points
+from bayescal.light.detector import ExpectedLight, in_every_volume, physical_visibility
 from bayescal.likelihoods.matched_flashes import Emission, MatchedFlashes, Recording
 from bayescal.likelihoods.unmatched import Background, Trigger
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
-from bayescal.readers.flashes import check_sensors, check_volumes, clusters_from_points, read_flashes, write_flashes
+from bayescal.readers.flashes import check_sensors, read_clusters, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.photonlib import read_photon_library
 from bayescal.reconstruction.flash_events import (
-    ExpectedLight,
     LookUp,
     arrange,
     as_events,
@@ -93,9 +93,8 @@ def emission(values):
 def load(settings, priors):
     """Read clusters and detector, and look up their light."""
     detector = read_light_detector(settings.detector)
-    clusters = read_flashes(settings.clusters).clusters
     volumes = detector.all_drift
-    check_volumes(clusters, len(volumes.direction), settings.clusters)
+    clusters = read_clusters(settings.clusters, len(volumes.direction))
     library = physical_visibility(detector) if settings.library is None else read_photon_library(settings.library)
     visibility = in_every_volume(detector, library)
     recording = Recording(

@@ -23,7 +23,7 @@ from bayescal.light.visibility import ABSORPTION_LENGTH_CM, Medium
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.likelihoods.track_flashes import track_inputs
 from bayescal.parameters import Hierarchical, Parameter, draw, fixed_or_nominal, is_free, units
-from bayescal.readers.flashes import check_volumes, read_flashes, write_flashes
+from bayescal.readers.flashes import read_clusters, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.reconstruction.linked_light import linked_counts, linked_events
@@ -172,9 +172,7 @@ def tracks(settings, detector) -> Clusters:
     """Those of the file, or made ones."""
     if settings.clusters is None:
         return crossing_tracks(jax.random.key(settings.track_seed), detector, settings.tracks)
-    clusters = read_flashes(settings.clusters).clusters
-    check_volumes(clusters, len(detector.all_drift.direction), settings.clusters)
-    return clusters
+    return read_clusters(settings.clusters, len(detector.all_drift.direction))
 
 
 def read(path, inputs):

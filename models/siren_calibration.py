@@ -21,10 +21,11 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro import handlers
 
+from bayescal.flashes import clusters_from_points
 from bayescal.light.last_layer import FUNCTION_SD, YIELD_SD, weight_sd
 from bayescal.light.siren import Architecture, initialise, log_link
-from bayescal.parameters import Parameter, draw
-from bayescal.readers.flashes import check_volumes, clusters_from_points, read_flashes, write_flashes
+from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
+from bayescal.readers.flashes import read_clusters, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.siren import read_siren
@@ -125,8 +126,7 @@ def load(settings, priors):
     """Read network, clusters and detector."""
     detector, siren = read_light_detector(settings.detector), read_siren(settings.siren)
     check_network(siren, detector, settings.siren)
-    clusters = read_flashes(settings.clusters).clusters
-    check_volumes(clusters, len(detector.all_drift.direction), settings.clusters)
+    clusters = read_clusters(settings.clusters, len(detector.all_drift.direction))
     return last_layer_inputs(siren, clusters, detector, priors, settings.saturation)
 
 
@@ -138,36 +138,29 @@ def read(path, inputs):
 
 def write(path, data, inputs, truth):
     """Write clusters and their flashes, with the parameters that they were drawn with."""
-    units = {parameter.name: parameter.unit for parameter in PARAMETERS}
-    write_flashes(path, linked_events(inputs.clusters, data), truth=truth, units=units)
+    write_flashes(path, linked_events(inputs.clusters, data), truth=truth, units=units(PARAMETERS))
 
 
 def prepare(inputs, data=None):
     """Coordinates of the weights around a first fit, with parameters that are free at their nominal values."""
     if data is None:
         return inputs
-    values = fixed_or_nominal(inputs)
+    values = fixed_or_nominal(PARAMETERS, inputs.priors)
     prior = WeightPrior(inputs.library, prior_sd(inputs, values))
-    error = None if is_free(inputs, "model_error") else jnp.broadcast_to(values["model_error"], len(inputs.kinds))
+    error = None if is_inferred(inputs, "model_error") else jnp.broadcast_to(values["model_error"], len(inputs.kinds))
     return inputs.around(fit_last_layer(inputs.tracks, data, readout(inputs, values), prior, error))
 
 
-def fixed_or_nominal(inputs):
-    """Every parameter at its fixed value, or the nominal one where it is free."""
-    priors = {parameter.name: inputs.priors.get(parameter.name, parameter.default) for parameter in PARAMETERS}
-    return {p.name: p.nominal if is_free(inputs, p.name) else priors[p.name] for p in PARAMETERS}
-
-
-def is_free(inputs, name):
-    """Whether a parameter is inferred."""
-    default = next(parameter.default for parameter in PARAMETERS if parameter.name == name)
-    return isinstance(inputs.priors.get(name, default), dist.Distribution)
+def is_inferred(inputs, name):
+    """Whether a parameter is free."""
+    return is_free(inputs.priors.get(name, next(p.default for p in PARAMETERS if p.name == name)))
 
 
 def start(inputs, data):
     """The first fit."""
     del data
-    return {"weights": inputs.centre} | ({"model_error": inputs.model_error} if is_free(inputs, "model_error") else {})
+    error = {"model_error": inputs.model_error} if is_inferred(inputs, "model_error") else {}
+    return {"weights": inputs.centre} | error
 
 
 def describe(inputs, data=None):

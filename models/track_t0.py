@@ -18,18 +18,21 @@ import numpyro
 import numpyro.distributions as dist
 
 from bayescal.flashes import Clusters
-from bayescal.light.detector import in_every_volume, physical_visibility
+from bayescal.light.detector import ExpectedLight, in_every_volume, physical_visibility
 from bayescal.light.made_tracks import contained_tracks
+from bayescal.light.shifted import Scan
+from bayescal.likelihoods.counts import CountReadout
 from bayescal.likelihoods.shifted_counts import Sensing, ShiftedCounts, ShiftNodes
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, units
-from bayescal.readers.flashes import check_volumes, read_flashes, write_flashes
+from bayescal.readers.flashes import read_clusters, read_flashes, write_flashes
 from bayescal.readers.flashes import read_truth as read_truth
 from bayescal.readers.light_detector import read_light_detector
 from bayescal.readers.photonlib import read_photon_library
 from bayescal.reconstruction.clusters import batch_clusters
 from bayescal.reconstruction.linked_light import linked_counts, linked_events
-from bayescal.reconstruction.shift_nodes import Look, MovedLight, shift_nodes
-from bayescal.reconstruction.t0 import time_constraint, time_of_shift
+from bayescal.reconstruction.pairs import scan_clusters
+from bayescal.reconstruction.shift_nodes import shift_nodes
+from bayescal.reconstruction.t0 import Grid, make_grid, time_constraint, time_of_shift
 from bayescal.study import Field, InputSettings, NameOrPath
 
 OBSERVED = "pe"
@@ -63,6 +66,7 @@ class Settings(InputSettings):
     cell_cm: float = Field(0.0, ge=0, description="points of a cluster are merged in cells of this size [cm]; 0: not")
     coarse_cm: float = Field(2.5, gt=0, description="largest step of the nodes over the whole range of shifts [cm]")
     fine_nodes: int = Field(48, ge=8, description="nodes where a cluster's flash may be from")
+    saturation: float | None = Field(None, ge=1, description="light at which a sensor's range ends [p.e.]")
     width_cm: float = Field(0.2, gt=0, description="error of the shift where the time is known [cm]")
 
 
@@ -70,23 +74,24 @@ class Inputs(eqx.Module):
     """What the model is given beside the light.
 
     Attributes:
-        clusters: as read; moved: their light as a function of their shifts.
+        clusters: as read; scan: their light along their ranges of shifts.
         direction: of the drift at each cluster, 1 or -1.
         alive: which sensors record light.
         priors: priors and fixed values by name.
-        nodes: of the integral over shifts; None before there are data.
+        grid: numbers of nodes of the integral over shifts.
+        nodes: of that integral; None before there are data.
         detector: its name; the others are the settings of these names.
     """
 
     clusters: Clusters
-    moved: MovedLight
+    scan: Scan
     direction: jax.Array
     alive: jax.Array
     priors: dict
+    grid: Grid
     detector: str = eqx.field(static=True)
-    coarse_cm: float = eqx.field(static=True)
-    fine_nodes: int = eqx.field(static=True)
     width_cm: float = eqx.field(static=True)
+    saturation: float | None = eqx.field(static=True)
     nodes: ShiftNodes | None = None
 
 
@@ -98,14 +103,13 @@ def model(inputs, data=None):
 
 def shifted(values, inputs, data=None):
     """The distribution of the light for values of the parameters."""
-    batch = inputs.moved.batch
-    sensing = Sensing(values["light_scale"], values["excess_noise"], values["model_error"], values["dark_pe"])
+    noise = values["excess_noise"], values["model_error"], values["dark_pe"]
+    sensing = Sensing(values["light_scale"], *noise, inputs.saturation)
     live = inputs.alive if data is None else inputs.alive & jnp.isfinite(data)
     known = 0.0
     if inputs.nodes is not None:
         known = constraint(values["drift_velocity"], inputs, (slice(None), None)).log_density(inputs.nodes.shift_cm)
-    limits = batch.lowest_cm, batch.highest_cm
-    return ShiftedCounts(inputs.moved, limits, sensing, live, nodes=inputs.nodes, log_prior=known)
+    return ShiftedCounts(inputs.scan, sensing, live, nodes=inputs.nodes, log_prior=known)
 
 
 def constraint(drift_velocity, inputs, index=slice(None)):
@@ -121,17 +125,18 @@ def load(settings, priors):
     visibility = physical_visibility(detector) if settings.library is None else read_photon_library(settings.library)
     clusters = found_clusters(settings, detector)
     batch = batch_clusters(clusters, detector.all_drift, cell_cm=settings.cell_cm)
-    batch = jax.tree.map(lambda values: values[: clusters.n_clusters], batch)
+    grid = make_grid(batch, coarse_cm=settings.coarse_cm, n_fine=settings.fine_nodes)
+    scan = scan_clusters(batch, ExpectedLight(in_every_volume(detector, visibility)), grid)
     return Inputs(
-        detector=detector.name,
         clusters=clusters,
-        moved=MovedLight(batch, Look(in_every_volume(detector, visibility))),
+        scan=jax.tree.map(lambda values: values[: clusters.n_clusters], scan),
         direction=jnp.asarray(detector.all_drift.direction)[clusters.volume],
         alive=jnp.asarray(detector.alive),
         priors=dict(priors),
-        coarse_cm=settings.coarse_cm,
-        fine_nodes=settings.fine_nodes,
+        grid=grid,
+        detector=detector.name,
         width_cm=settings.width_cm,
+        saturation=settings.saturation,
     )
 
 
@@ -139,14 +144,12 @@ def found_clusters(settings, detector):
     """Those of the file, or made ones."""
     if settings.clusters is None:
         return contained_tracks(jax.random.key(settings.track_seed), detector, settings.tracks)
-    clusters = read_flashes(settings.clusters).clusters
-    check_volumes(clusters, len(detector.all_drift.direction), settings.clusters)
-    return clusters
+    return read_clusters(settings.clusters, len(detector.all_drift.direction))
 
 
 def read(path, inputs):
     """Light of the flashes that are linked to the clusters."""
-    return linked_counts(read_flashes(path), inputs.clusters, inputs.alive.shape[0], path)
+    return linked_counts(read_flashes(path), inputs.clusters, inputs.alive.shape[0], path, inputs.saturation)
 
 
 def write(path, data, inputs, truth):
@@ -160,10 +163,11 @@ def prepare(inputs, data=None):
     if data is None:
         return inputs
     values = fixed_or_nominal(PARAMETERS, inputs.priors)
-    known = constraint(values["drift_velocity"], inputs)
+    readout = CountReadout(values["model_error"], values["excess_noise"], values["dark_pe"])
     counts = jax.device_get(jnp.where(inputs.alive, jnp.asarray(data, float), jnp.nan))
-    error = float(values["model_error"])
-    nodes = shift_nodes(inputs.moved, counts, known, error, inputs.coarse_cm, inputs.fine_nodes)
+    full = counts >= (jnp.inf if inputs.saturation is None else inputs.saturation)
+    known = constraint(values["drift_velocity"], inputs)
+    nodes = shift_nodes(inputs.scan, counts, full, readout, known, inputs.grid)
     return eqx.tree_at(lambda i: i.nodes, inputs, nodes, is_leaf=lambda leaf: leaf is None)
 
 
@@ -190,12 +194,11 @@ def complete(key, draws, inputs, data):
 
 def describe(inputs, data=None):
     """Sizes, for `bayescal check`."""
-    batch = inputs.moved.batch
+    ends = inputs.scan.shift_cm
     sizes = {
         "clusters": inputs.clusters.n_clusters,
-        "points": int((jnp.asarray(batch.photons) > 0).sum()),
         "sensors": inputs.alive.shape[0],
-        "largest range of shifts [cm]": round(float(jnp.max(batch.highest_cm - batch.lowest_cm)), 1),
+        "largest range of shifts [cm]": round(float(jnp.max(ends[:, -1] - ends[:, 0])), 1),
         "clusters with a known time": int(jnp.isfinite(jnp.asarray(inputs.clusters.known_time_us)).sum()),
     }
     return sizes if data is None else sizes | {"photo-electrons": int(jnp.nansum(data))}

@@ -22,7 +22,7 @@ LOOKS = 20  # the draws' quality is judged again when they have grown by about a
 DRAW = "draw "  # leads the names of physical values in a block
 
 
-LEAST_ACCEPTANCE = 0.5  # a step size that is held is given up where fewer trajectories are accepted
+LEAST_ACCEPTANCE = 0.4  # a step size that is held is given up where fewer trajectories are accepted
 
 
 class Phase(NamedTuple):

@@ -116,6 +116,24 @@ class LightDetector(eqx.Module):
         return self.centre_cm[:, None] + sign * (np.asarray(position_cm) - np.asarray(self.box.centre_cm))
 
 
+class ExpectedLight(eqx.Module):
+    """Expected light of points [p.e.] by a visibility.
+
+    Attributes:
+        visibility: probability that a photon is detected by each sensor.
+        quantum_efficiency: photo-electrons a photon that the visibility counts.
+    """
+
+    visibility: Visibility
+    quantum_efficiency: float = 1.0
+
+    def __call__(
+        self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]
+    ) -> Float[Array, " sensor"]:
+        """Light of points [cm] that emit photons."""
+        return self.quantum_efficiency * (photons @ self.visibility(position_cm))
+
+
 def physical_visibility(detector: LightDetector, medium: Medium | None = None) -> PhysicalVisibility:
     """Visibility of the sensors of one volume, in its frame, by optics with the reflectivities of the detector."""
     return PhysicalVisibility(detector.sensors, detector.box, medium or Medium(), detector.reflectivity)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -117,6 +118,24 @@ class PhotonCounts(dist.Distribution):
 
     def _suppressed(self, count: Real) -> Array:
         return count < (0.0 if self.threshold is None else self.threshold)
+
+
+class CountReadout(eqx.Module):
+    """`PhotonCounts` as a function of the expected light, for given constants.
+
+    Attributes:
+        model_error: s, relative.
+        excess_noise: F, at least 1.
+        dark: photoelectrons expected without light.
+    """
+
+    model_error: Real | float = 0.0
+    excess_noise: Real | float = 1.0
+    dark: Real | float = 0.0
+
+    def __call__(self, light: Real) -> PhotonCounts:
+        """Distribution of the counts of an expected light [p.e.]."""
+        return PhotonCounts(light, excess_noise=self.excess_noise, model_error=self.model_error, dark=self.dark)
 
 
 class AnalogueCharge(dist.Distribution):

@@ -31,6 +31,7 @@ from bayescal.light.shifted import Scan, light_between
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.likelihoods.limits import Limits, log_at_least
 from bayescal.likelihoods.partial_matchings import IMPOSSIBLE, draw_matching, log_sum
+from bayescal.likelihoods.shifted_counts import draw_shifts
 from bayescal.likelihoods.unmatched import Background, Trigger
 
 _CHUNK_ELEMENTS = 1 << 20
@@ -167,10 +168,10 @@ class MatchedFlashes(dist.Distribution):
         pair = jnp.take_along_axis(jnp.asarray(plan.table), jnp.maximum(columns, 0)[..., None], axis=2)[..., 0]
         pair = jnp.where(columns >= 0, pair, -1).ravel()
         shares = self._log_shares(jnp.asarray(value))
-        shift = _draw_shifts(pair_key, jnp.asarray(plan.shift_cm), shares)
+        shift = draw_shifts(pair_key, jnp.asarray(plan.shift_cm), shares)
         target = jnp.where(pair >= 0, jnp.asarray(plan.cluster)[pair], n_clusters)
         assignment = jnp.full(n_clusters, -1).at[target].set(jnp.asarray(plan.flash)[pair], mode="drop")
-        unseen = _draw_shifts(free_key, jnp.asarray(self.light.scan.shift_cm), self._log_unseen())
+        unseen = draw_shifts(free_key, jnp.asarray(self.light.scan.shift_cm), self._log_unseen())
         return assignment, unseen.at[target].set(shift[pair], mode="drop")
 
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -292,19 +293,3 @@ class MatchedFlashes(dist.Distribution):
         """Counts up to the saturation; NaN for absent sensors and flashes that are not there."""
         counts = jnp.minimum(counts, self.recording.saturation_pe)
         return jnp.where(there[:, None] & jnp.asarray(self.recording.live), counts, jnp.nan)
-
-
-def _draw_shifts(
-    key: Array, shift_cm: Float[Array, "row node"], log_share: Float[Array, "row node"]
-) -> Float[Array, " row"]:
-    """Shifts drawn from densities that are linear between nodes with these shares of the trapezoidal rule [cm]."""
-    node_key, side_key, place_key = jax.random.split(key, 3)
-    node = jax.random.categorical(node_key, log_share)
-    row = jnp.arange(len(node))
-    here = shift_cm[row, node]
-    below = here - shift_cm[row, jnp.maximum(node - 1, 0)]
-    above = shift_cm[row, jnp.minimum(node + 1, shift_cm.shape[1] - 1)] - here
-    up = jax.random.uniform(side_key, node.shape) * (below + above) < above
-    # the share of a node is a triangle, highest at the node
-    away = 1 - jnp.sqrt(1 - jax.random.uniform(place_key, node.shape))
-    return here + away * jnp.where(up, above, -below)

@@ -111,6 +111,21 @@ def write_flashes(
         write_truth_group(file, truth or {}, units or {})
 
 
+def read_clusters(path: Path | str, n_volumes: int) -> Clusters:
+    """The clusters of a file, whose flashes are not used.
+
+    Args:
+        path: file to read.
+        n_volumes: number of drift volumes of the detector.
+
+    Raises:
+        InputError: as `read_flashes`, or if a cluster is in a drift volume that the detector does not have.
+    """
+    clusters = read_flashes(path).clusters
+    check_volumes(clusters, n_volumes, path)
+    return clusters
+
+
 def check_volumes(clusters: Clusters, n_volumes: int, path: Path | str) -> None:
     """Refuse clusters of a drift volume that the detector does not have.
 

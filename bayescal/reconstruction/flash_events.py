@@ -17,17 +17,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bayescal.errors import InputError
-from bayescal.light.detector import DriftVolumes, Visibility
+from bayescal.flashes import Clusters, Flashes, LightEvents, flashes_from_rows
+from bayescal.light.detector import DriftVolumes
 from bayescal.light.shifted import Scan, light_between
-from bayescal.likelihoods.counts import PhotonCounts
+from bayescal.likelihoods.counts import CountReadout
 from bayescal.likelihoods.limits import Limits, split_limits
 from bayescal.likelihoods.matched_flashes import ClusterLight, Emission, MatchedFlashes, MatchPlan, Recording
 from bayescal.likelihoods.partial_matchings import IMPOSSIBLE
 from bayescal.parameters import Prior
-from bayescal.readers.flashes import Clusters, Flashes, LightEvents, flashes_from_rows
 from bayescal.reconstruction.assignments import NEGLIGIBLE, improbable
 from bayescal.reconstruction.clusters import batch_clusters, padded_size
-from bayescal.reconstruction.matching import PairRows, promise_pairs, refine_pairs, scan_clusters
+from bayescal.reconstruction.pairs import PairRows, promise_pairs, refine_pairs, scan_clusters
 from bayescal.reconstruction.t0 import Expected, Grid, make_grid, no_constraint, node_widths
 
 _LAST = np.iinfo(np.int64).max  # sorts after every node
@@ -66,24 +66,6 @@ class MatchingInputs(eqx.Module):
         return self.event_id.shape[0]
 
 
-class ExpectedLight(eqx.Module):
-    """Expected light of points [p.e.] by a visibility.
-
-    Attributes:
-        visibility: probability that a photon is detected by each sensor.
-        quantum_efficiency: photo-electrons a photon that the visibility counts.
-    """
-
-    visibility: Visibility
-    quantum_efficiency: float
-
-    def __call__(
-        self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]
-    ) -> Float[Array, " sensor"]:
-        """Light of points [cm] that emit photons."""
-        return self.quantum_efficiency * (photons @ self.visibility(position_cm))
-
-
 class LookUp(eqx.Module):
     """Where the light of clusters is looked up.
 
@@ -97,17 +79,6 @@ class LookUp(eqx.Module):
 
 
 _LOOK_UP = LookUp()
-
-
-class _Readout(eqx.Module):
-    """Counts of an expected light at given constants."""
-
-    model_error: Float[Array, ""] | float
-    excess_noise: float
-
-    def __call__(self, mean_pe: Float[Array, "*batch sensor"]) -> PhotonCounts:
-        """Their distribution."""
-        return PhotonCounts(mean_pe, excess_noise=self.excess_noise, model_error=self.model_error)
 
 
 class _Pairs(NamedTuple):
@@ -289,7 +260,7 @@ def _pairs_that_matter(
     event = np.asarray(light.event)
     there = np.any(np.isfinite(seen[0]), axis=1) | np.any(np.asarray(seen[1].sensor) >= 0, axis=1)
     cluster, flash = np.nonzero(there.reshape(log_background.shape)[event])
-    readout = _Readout(emission.model_error, recording.excess_noise)
+    readout = CountReadout(emission.model_error, recording.excess_noise)
     unseen = np.asarray(_log_unrecorded(light, emission, recording))
     reference = log_background[event[cluster], flash] + np.log(float(emission.background_rate))
     reference += unseen[cluster] - np.log1p(-recording.trigger.missed)

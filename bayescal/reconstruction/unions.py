@@ -19,16 +19,8 @@ from scipy.sparse.csgraph import connected_components
 
 from bayescal.reconstruction.assignments import NEGLIGIBLE
 from bayescal.reconstruction.clusters import ClusterBatch, padded_size, unite
-from bayescal.reconstruction.matching import (
-    Background,
-    PairRows,
-    Trigger,
-    log_no_flash,
-    promise_pairs,
-    refine_pairs,
-    scan_clusters,
-    seen_flashes,
-)
+from bayescal.reconstruction.matching import Background, Trigger, log_no_flash
+from bayescal.reconstruction.pairs import PairRows, promise_pairs, refine_pairs, scan_clusters, seen_flashes
 from bayescal.reconstruction.t0 import Grid, Light, no_constraint
 
 _LARGEST = 16  # clusters of a component, whose subsets are all gone through

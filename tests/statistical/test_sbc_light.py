@@ -8,14 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
 from bayescal.diagnostics.validation import validation
+from bayescal.light.detector import expected_pe, physical_visibility
+from bayescal.light.track_light import padded_points
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.model_files import load_model
+from bayescal.readers.light_detector import read_light_detector
 from bayescal.study import read_study
 from bayescal.testing import assert_covers
 from bayescal.validation.run import Job, describe, run, usual_workers
@@ -68,12 +70,14 @@ def test_ranks_are_uniform_and_intervals_cover(tmp_path, shard, name):
 
 @pytest.mark.validate
 def test_drawn_times_of_tracks_have_uniform_ranks():
-    """500 tracks whose gains are off by 10 %, drawn anew for each: ranks of the true shifts, and central coverage."""
+    """500 tracks whose gains are off by 10 %, drawn anew for each, light by optics: ranks of shifts, and coverage."""
     module = load_model("track_t0").module
     inputs = module.load(module.Settings(tracks=500, cell_cm=6.0), {})
-    batch = inputs.moved.batch
-    shift = np.random.default_rng(5).uniform(batch.lowest_cm, batch.highest_cm)
-    light = PhotonCounts(inputs.moved(jnp.asarray(shift)), model_error=0.1)
+    shift = np.random.default_rng(5).uniform(*np.asarray(inputs.scan.shift_cm)[:, [0, -1]].T)
+    points, photons = padded_points(inputs.clusters)
+    points = points + shift[:, None, None] * np.eye(3)[0]
+    mean = expected_pe(1.0, physical_visibility(read_light_detector("module0")), points, photons)
+    light = PhotonCounts(mean, model_error=0.1)
     data = np.asarray(light.sample(jax.random.key(6)), float)
     n = 400
     draws = {"light_scale": np.ones(n), "model_error": np.full(n, 0.1)}
