@@ -4,6 +4,7 @@
     python benchmarks/inference.py gradients                sharp posterior of six parameters, every method
     python benchmarks/inference.py gradients --charge 50    the charge calibration on so much made track [cm]
     python benchmarks/inference.py gradients --method smc   one method
+    python benchmarks/inference.py steps                    NUTS by step size, on standard normals of 2 to 50 dimensions
 
 For `gradients` all methods are held to the same rule: bulk and tail effective sample size of the worst parameter above
 400 and R-hat below 1.01. Everything counts: search for the mode, curvature, weights (a log-density is half a gradient),
@@ -35,6 +36,7 @@ from bayescal.inference.checkpoint import opened
 from bayescal.inference.convergence import quality
 from bayescal.inference.gaussian import Gaussian
 from bayescal.inference.machine import Attempt, Machine, State
+from bayescal.inference.mcmc import HELD_STEP
 from bayescal.inference.optimum import prior_scale
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import FIRST_STEP, Sampler
@@ -299,6 +301,36 @@ def ratio(name: str, reference: Cost, cost: Cost, times: float) -> str:
     return f"{name}: {least}{reference.gradients / cost.gradients:.1f} times cheaper than NumPyro's default ({asked})"
 
 
+def steps(arguments: argparse.Namespace) -> None:
+    """Print acceptance, gradients a draw and effective draws a gradient of NumPyro's NUTS for steps that are held."""
+    del arguments
+    chains, draws = 20, 400
+    print("| dimensions | step | acceptance | gradients a draw | bulk ESS a gradient | tail ESS a gradient |")
+    for size in (2, 6, 15, 30, 50):
+        for step in (0.5, 0.65, 0.8, 0.9, 1.0, HELD_STEP, 1.1, 1.2):
+            kernel = NUTS(
+                potential_fn=lambda z: 0.5 * jnp.sum(z**2),
+                step_size=step,
+                adapt_step_size=False,
+                adapt_mass_matrix=False,
+            )
+            run = MCMC(
+                kernel,
+                num_warmup=1,
+                num_samples=draws,
+                num_chains=chains,
+                chain_method="vectorized",
+                progress_bar=False,
+            )
+            start = jax.random.normal(jax.random.key(1), (chains, size))
+            run.run(jax.random.key(0), init_params=start, extra_fields=("num_steps", "accept_prob"))
+            spent, accepted = (np.asarray(run.get_extra_fields()[name]) for name in ("num_steps", "accept_prob"))
+            found = quality({"z": np.asarray(run.get_samples(group_by_chain=True))})
+            ess = (np.mean(each) / spent.sum() for each in (found.ess_bulk, found.ess_tail))
+            figures = " | ".join(f"{each:.3f}" for each in ess)
+            print(f"| {size} | {step} | {accepted.mean():.2f} | {spent.mean():.2f} | {figures} |")
+
+
 def main() -> None:
     """Answer one question."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -310,6 +342,8 @@ def main() -> None:
     question.add_argument("--method", help="only this one")
     question.add_argument("--most", type=int, default=1_000_000, help="gradients after which NumPyro's run gives up")
     question.set_defaults(answer=gradients)
+    question = questions.add_parser("steps", help="NUTS by step size on standard normals")
+    question.set_defaults(answer=steps)
     arguments = parser.parse_args()
     print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     arguments.answer(arguments)

@@ -88,9 +88,10 @@ def _sum_of_logs(count: Real, mean: Real, overdispersion: Real) -> Real:
     rest, first, last = _ends(count, mean, overdispersion)
     integral = rest * (jnp.log(last) + log_ratio(rest * overdispersion / first) - 1.0)
     total += jnp.where(rest > 0, integral - 0.5 * jnp.log(last / first), 0.0)
+    over_first, over_last = (overdispersion * (rest > 0) / end for end in (first, last))
     for order, coefficient in enumerate(_BERNOULLI):
         power = 2 * order + 1
-        total += coefficient * ((overdispersion / last) ** power - (overdispersion / first) ** power)
+        total += coefficient * (over_last**power - over_first**power)
     return total
 
 
@@ -106,12 +107,13 @@ def _sum_of_logs_jvp(primals: tuple[Real, ...], tangents: tuple[Real, ...]) -> t
     by_overdispersion += (rest * count - 0.5 * count) / last * (rest > 0) + slope * mean
     by_overdispersion += 0.5 * _TERMS / first * (rest > 0)
     for end, sign in ((last, 1.0), (first, -1.0)):
-        part = overdispersion / end
+        inverse = (rest > 0) / end
+        part = overdispersion * inverse
         falling = sum(
             sign * coefficient * (2 * order + 1) * part ** (2 * order) for order, coefficient in enumerate(_BERNOULLI)
         )
-        by_mean -= falling * part / end
-        by_overdispersion += falling * mean / end**2
+        by_mean -= falling * part * inverse
+        by_overdispersion += falling * mean * inverse**2
     value = _sum_of_logs(count, mean, overdispersion)
     return value, by_mean * tangents[1] + by_overdispersion * tangents[2]
 

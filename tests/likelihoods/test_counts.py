@@ -68,6 +68,21 @@ def test_poisson_distribution_is_the_limit():
     np.testing.assert_allclose(near_slopes[1], slopes[1], rtol=1e-5)
 
 
+def test_few_counts_where_much_is_expected():
+    """Probabilities far below the smallest number: no term of the overdispersion's high powers is left behind."""
+    mean, n = np.geomspace(1e3, 1e7, 50)[:, None], np.arange(24)
+    k = concentration(mean, 1.0, 0.1)
+    value, slope = jax.jit(jax.vmap(jax.vmap(jax.value_and_grad(_far), (None, 0)), (0, None)))(mean[:, 0], 1.0 * n)
+    np.testing.assert_allclose(value, scipy.stats.nbinom.logpmf(n, k, k / (k + mean)), rtol=1e-9)
+    u = 0.01 * mean
+    by_mean = sum(np.where(n > i, 1 / (mean + i * u) * (1 + 0.01 * i), 0.0) for i in range(24)) - 0.01 * n / (1 + u)
+    np.testing.assert_allclose(slope, by_mean - 1 / (1 + u), rtol=1e-9, atol=1e-15)
+
+
+def _far(mean, n):
+    return PhotonCounts(mean, model_error=0.1).log_prob(n)
+
+
 def test_no_light():
     """log P(0) = -m log(1 + phi)/phi; P(n) of others is zero; slopes are right at a mean of exactly zero."""
 

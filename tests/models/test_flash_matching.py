@@ -280,4 +280,5 @@ def test_data_sets_share_a_program(case) -> None:
 
 def test_priors_name_known_parameters() -> None:
     inputs = made_inputs(4, priors={"model_error": 0.05, "background_rate": dist.LogNormal(0.0, 1.0)})
-    assert MATCHING.fixed_or_nominal(inputs) == {"light_scale": 1.0, "model_error": 0.05, "background_rate": 0.5}
+    values = MATCHING.fixed_or_nominal(MATCHING.PARAMETERS, inputs.priors)
+    assert values == {"light_scale": 1.0, "model_error": 0.05, "background_rate": 0.5}

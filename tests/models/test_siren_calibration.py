@@ -103,7 +103,7 @@ def test_light_yield_is_a_shift_of_the_bias(built) -> None:
 
     @jax.jit
     def likelihood(inputs, weights, light_yield):
-        values = CALIBRATION.fixed_or_nominal(inputs) | {"light_yield": light_yield}
+        values = CALIBRATION.fixed_or_nominal(CALIBRATION.PARAMETERS, inputs.priors) | {"light_yield": light_yield}
         light = inputs.tracks.light(weights)
         seen = jnp.isfinite(counts)
         return CALIBRATION.readout(inputs, values).counts(light, jnp.full(2, 0.02), seen).log_prob(counts).sum()
