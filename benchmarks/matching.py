@@ -23,16 +23,16 @@ from jaxtyping import Array, Float
 
 from bayescal.flashes import Clusters, clusters_from_points
 from bayescal.light.box import Box
-from bayescal.light.detector import DriftVolumes
+from bayescal.light.detector import DriftVolumes, ExpectedLight
 from bayescal.light.library import PhotonLibrary, voxel_centres_cm
 from bayescal.light.sensors import Sensors
 from bayescal.light.tabulation import tabulate
 from bayescal.light.visibility import Medium, PhysicalVisibility
-from bayescal.likelihoods.counts import PhotonCounts
+from bayescal.likelihoods.counts import CountReadout
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
 from bayescal.reconstruction.shift_summary import densest_set, moments
-from bayescal.reconstruction.t0 import Constraint, Light, make_grid, no_constraint, shift_posteriors
+from bayescal.reconstruction.t0 import Constraint, Expected, Light, make_grid, no_constraint, shift_posteriors
 
 PHOTONS_PER_CM = 24_000 * 2.2  # of a minimum ionising track: photons per MeV times MeV/cm, as siren-pfmatch's toy
 QUANTUM_EFFICIENCY = 0.12  # of ICARUS' photomultipliers, wavelength shifter included
@@ -41,21 +41,10 @@ GAIN_ERROR = 0.1
 PEER_SECONDS = 105  # siren-pfmatch, the same job with a library on two threads
 
 
-class Look(eqx.Module):
-    """Expected light of points by a visibility [p.e.]."""
-
-    visibility: eqx.Module
-    photons_to_pe: float
-
-    def __call__(self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]) -> Array:
-        """Expected light."""
-        return self.photons_to_pe * (photons @ self.visibility(position_cm))
-
-
 class Scaled(eqx.Module):
     """Expected light times a gain of each sensor."""
 
-    expected: Look
+    expected: Expected
     gain: np.ndarray
 
     def __call__(self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]) -> Array:
@@ -66,22 +55,12 @@ class Scaled(eqx.Module):
 class Some(eqx.Module):
     """Expected light of some of the sensors."""
 
-    expected: Look
+    expected: Expected
     sensors: np.ndarray
 
     def __call__(self, position_cm: Float[Array, "point 3"], photons: Float[Array, " point"]) -> Array:
         """Expected light."""
         return self.expected(position_cm, photons)[self.sensors]
-
-
-class Counted(eqx.Module):
-    """Counts with a relative error of the expectation; zero is Poisson."""
-
-    error: float
-
-    def __call__(self, mean: Array) -> PhotonCounts:
-        """Their distribution."""
-        return PhotonCounts(mean, model_error=self.error)
 
 
 class Setup(NamedTuple):
@@ -111,7 +90,7 @@ def icarus() -> Setup:
     library = PhotonLibrary(box, table(centres).reshape(*shape, -1))
     active = np.array([[-358.49, -181.86, -894.951], [-61.94, 134.96, 894.951]])
     volumes = DriftVolumes(active[:1], active[1:], np.ones(1))
-    return Setup(Light(Look(library, QUANTUM_EFFICIENCY), Counted(GAIN_ERROR)), volumes)
+    return Setup(Light(ExpectedLight(library, QUANTUM_EFFICIENCY), CountReadout(GAIN_ERROR)), volumes)
 
 
 def module0() -> Setup:
@@ -126,7 +105,9 @@ def module0() -> Setup:
     sensors = Sensors(np.concatenate(sides), normal, np.full(48, 28 * 4.8), efficiency, ("SiPM",) * 48)
     corner = np.array([15.1362, 63.0936, 31.015])
     optics = PhysicalVisibility(sensors, Box(-corner, corner), Medium(), np.array([0.1, 0.1, 0.05, 0.05, 0.05, 0.05]))
-    return Setup(Light(Look(optics, 1.0), Counted(GAIN_ERROR)), DriftVolumes(-corner[None], corner[None], np.ones(1)))
+    return Setup(
+        Light(ExpectedLight(optics), CountReadout(GAIN_ERROR)), DriftVolumes(-corner[None], corner[None], np.ones(1))
+    )
 
 
 def tracks(rng: np.random.Generator, volumes: DriftVolumes, n_tracks: int, step_cm: float) -> Clusters:
@@ -223,7 +204,7 @@ def measure_calibration(n_events: int = 400, n_tracks: int = 3, rate: float = 1.
     sensors = np.arange(0, 48, 8)
     rng = np.random.default_rng(11)
     background, trigger = Background(rate, 20.0, 2000.0, np.full(len(sensors), 0.5)), Trigger(20, 0.02)
-    light = Light(Some(setup.light.expected, sensors), Counted(GAIN_ERROR))
+    light = Light(Some(setup.light.expected, sensors), CountReadout(GAIN_ERROR))
     stated, right = [], []
     for _ in range(n_events):
         batch = batch_clusters(parallel_tracks(rng, setup.volumes, n_tracks), setup.volumes)
@@ -275,11 +256,11 @@ def measure_t0(n_tracks: int = 1000) -> None:
     """
     optics = module0()
     table = tabulate(optics.light.expected.visibility, (16, 64, 32))
-    expected = Look(table, 1.0)
+    expected = ExpectedLight(table)
     rng = np.random.default_rng(5)
     batch = batch_clusters(tracks(rng, optics.volumes, n_tracks, 5.0), optics.volumes, cell_cm=5.0)
     shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
-    counts = flashes(rng, Light(expected, Counted(GAIN_ERROR)), batch, shift)
+    counts = flashes(rng, Light(expected, CountReadout(GAIN_ERROR)), batch, shift)
     fixed = rng.gamma(GAIN_ERROR**-2, GAIN_ERROR**2, 48)
     known = fixed * np.exp(0.01 * rng.normal(size=48))
     same = rng.poisson(expected_light(expected, batch, shift) * fixed).astype(float)
@@ -290,7 +271,7 @@ def measure_t0(n_tracks: int = 1000) -> None:
         ("fixed gains, unknown, Poisson", same, np.ones(48), 0.0),
         ("fixed gains, calibrated to 1 %, error 1 %", same, known, 0.01),
     ):
-        report_t0(name, batch, shift, seen, Light(Scaled(expected, gain), Counted(error)))
+        report_t0(name, batch, shift, seen, Light(Scaled(expected, gain), CountReadout(error)))
 
 
 def report_t0(name: str, batch: ClusterBatch, shift_cm: np.ndarray, counts: np.ndarray, light: Light) -> None:
