@@ -205,7 +205,7 @@ print(len(jax.devices()))
 """
 
 
-@pytest.mark.parametrize("devices", ["1", "2"])
+@pytest.mark.parametrize("devices", [pytest.param("1", marks=pytest.mark.validate), "2"])
 def test_threads_and_devices_give_the_same_draws_as_one_after_the_other(tmp_path, devices):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), devices]

@@ -16,7 +16,6 @@ from bayescal.inference import load
 
 PROGRAM = Path(__file__).with_name("ten_dimensions.py")
 METHODS = ("nuts", "hmc")
-KILLS = 11  # the first meets NUTS alone
 LATEST = 300.0  # seconds after which a program that shows nothing is a failure, also on a busy machine
 
 
@@ -102,11 +101,15 @@ def assert_same(folder, other):
             assert result.attrs[fact] == expected.attrs[fact]
 
 
-def test_kill_at_ten_moments_of_warm_up_and_sampling(environment, uninterrupted, tmp_path):
-    """Every kill comes a random while after a random number of checkpoints; the last process runs to its end."""
+@pytest.mark.parametrize("kills", [3, pytest.param(11, marks=pytest.mark.validate)])
+def test_kill_at_moments_of_warm_up_and_sampling(environment, uninterrupted, tmp_path, kills):
+    """Every kill comes a random while after a random number of checkpoints; the last process runs to its end.
+
+    The first meets NUTS alone: eleven meet both methods ten times.
+    """
     random = np.random.default_rng(10)
     met = []
-    for number in range(KILLS):
+    for number in range(kills):
         process = started(tmp_path, environment)
         watched = METHODS[number > 0]
         wait_for_saves(tmp_path / f"{watched}.nc.run" / "state.npz", random.integers(1, 12))

@@ -162,7 +162,7 @@ def binned(table):
     ("adc", "rate", "tolerance"),
     [
         pytest.param(RealADC(), 0.0, Tolerance(), marks=SLOW),
-        (IntegerADC(), 0.0, Tolerance()),
+        pytest.param(IntegerADC(), 0.0, Tolerance(), marks=SLOW),
         pytest.param(RealADC(), 0.01, Tolerance(), marks=SLOW),
     ],
     ids=["real", "integer", "outliers"],

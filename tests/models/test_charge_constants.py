@@ -156,6 +156,7 @@ def test_scans_are_smooth(case, name):
     assert (coarse > 3.5 * fine).all()
 
 
+@pytest.mark.validate
 def test_plans_of_data_sets_share_a_program(case):
     """Other hits, plans padded to common shapes: the model is traced once."""
     inputs = eqx.tree_at(lambda i: i.plan, case.inputs, None)
@@ -285,6 +286,7 @@ def test_what_pixels_recorded(example):
     np.testing.assert_array_equal(geometry.pixel(column, row, table["plane"])[live], table["pixel"][live])
 
 
+@pytest.mark.validate
 def test_an_event_with_a_spoilt_charge_stands_out(example):
     """60 counts, tens of noises, on one pixel of the second event; and its pixel has the largest residual."""
     inputs, hits = example

@@ -232,7 +232,7 @@ def test_example_is_ready_for_a_fit(example) -> None:
     assert sizes["flashes"] == np.isfinite(data).any(axis=2).sum() > 24
     assert sizes["pairs that matter"] >= 24
     values = {"light_scale": 1.0, "model_error": 0.1}
-    assert np.isfinite(log_density(MATCHING.model, (inputs, data), {}, values)[0])
+    assert np.isfinite(jax.jit(lambda *case: log_density(MATCHING.model, case, {}, values)[0])(inputs, data))
     assert MATCHING.prepare(replace(inputs, plan=None)).plan is None
 
 
