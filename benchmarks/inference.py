@@ -301,9 +301,8 @@ def ratio(name: str, reference: Cost, cost: Cost, times: float) -> str:
     return f"{name}: {least}{reference.gradients / cost.gradients:.1f} times cheaper than NumPyro's default ({asked})"
 
 
-def steps(arguments: argparse.Namespace) -> None:
+def steps(_: argparse.Namespace) -> None:
     """Print acceptance, gradients a draw and effective draws a gradient of NumPyro's NUTS for steps that are held."""
-    del arguments
     chains, draws = 20, 400
     print("| dimensions | step | acceptance | gradients a draw | bulk ESS a gradient | tail ESS a gradient |")
     for size in (2, 6, 15, 30, 50):
