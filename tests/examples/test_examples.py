@@ -25,7 +25,7 @@ def test_map_versus_posterior_writes_its_figures(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == figures | {"posterior.nc", "report.html", "comparison.html"}
 
 
-@pytest.mark.slow
+@pytest.mark.validate
 def test_methods_side_by_side_compares_and_counts(tmp_path):
     """Without SVI, HMC and NUTS, whose programs take long to compile."""
     few = ["--methods", "map", "laplace"]

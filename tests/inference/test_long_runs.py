@@ -16,6 +16,7 @@ from bayescal.inference import load
 
 PROGRAM = Path(__file__).with_name("ten_dimensions.py")
 METHODS = ("nuts", "hmc")
+THOROUGH = 11  # kills, the first of which meets NUTS alone
 LATEST = 300.0  # seconds after which a program that shows nothing is a failure, also on a busy machine
 
 
@@ -101,12 +102,9 @@ def assert_same(folder, other):
             assert result.attrs[fact] == expected.attrs[fact]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(11, marks=pytest.mark.validate)])
+@pytest.mark.parametrize("kills", [3, pytest.param(THOROUGH, marks=pytest.mark.validate)])
 def test_kill_at_moments_of_warm_up_and_sampling(environment, uninterrupted, tmp_path, kills):
-    """Every kill comes a random while after a random number of checkpoints; the last process runs to its end.
-
-    The first meets NUTS alone: eleven meet both methods ten times.
-    """
+    """Every kill comes a random while after a random number of checkpoints; the last process runs to its end."""
     random = np.random.default_rng(10)
     met = []
     for number in range(kills):
@@ -121,8 +119,9 @@ def test_kill_at_moments_of_warm_up_and_sampling(environment, uninterrupted, tmp
     assert_same(tmp_path, uninterrupted)
     for places in zip(*met, strict=True):
         assert list(places) == sorted(places)
-        assert any(place.phase == 0 and place.length > 0 for place in places), "no kill met warm-up"
-        assert sum(place.length > 0 for place in places) >= 10
+        if kills == THOROUGH:
+            assert any(place.phase == 0 and place.length > 0 for place in places), "no kill met warm-up"
+            assert sum(place.length > 0 for place in places) >= 10
 
 
 def test_kill_before_the_first_draw(environment, uninterrupted, tmp_path):
