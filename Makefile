@@ -9,7 +9,7 @@ SHARD ?= 1/1
 demo: $(STAMP)
 	$(VENV)/bin/bayescal demo --output demo-output
 
-# Tests compile much and compute little, so the compiler takes less effort
+# Tests compile much and compute little: the compiler takes less effort, and does without its slowest part
 test: $(STAMP)
 	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false" $(VENV)/bin/pytest -m "not validate" --numprocesses auto --dist loadfile --no-loadscope-reorder
 

@@ -33,20 +33,13 @@ def run_folder(study: Study) -> Path:
     return study.result_path.with_name(study.result_path.name + ".run")
 
 
-def fit_study(
-    study: Study,
-    progress: ProgressFunction = silent,
-    unfinished: Unfinished = "refuse",
-    near: Result | None = None,
-) -> Result:
+def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unfinished = "refuse") -> Result:
     """Read what a study names and fit it with its settings.
 
     Args:
         study: a checked study.
         progress: is told how the fit is doing.
         unfinished: what to do where `run_folder` holds a fit: `refuse`, `resume` or `restart`.
-        near: a fit of the same study: the mode is searched straight from the mean of its draws, where otherwise the
-            model's start and easier problems lead to it.
 
     Returns:
         The result, with draws of what the model integrated out (`complete`), the data's summaries and their replicas
@@ -60,19 +53,14 @@ def fit_study(
         raise InputError(f"{study.path}: the key 'data' is missing; a fit needs observed data")
     model, inputs, data = build(study)
     fit_key, replica_key = jax.random.split(jax.random.key(study.seed))
-    if near is None:
-        start = model.hook("start")(inputs, data) if model.has("start") else None
-        tempered = model.hook("tempered") if model.has("tempered") else None
-    else:
-        start, tempered = {name: near.draws(name).mean(axis=0) for name in near.names}, None
     result = fit(
         model.hook("model"),
         inputs,
         data,
         key=fit_key,
         settings=study.sampler.fit_settings,
-        start=start,
-        tempered=tempered,
+        start=model.hook("start")(inputs, data) if model.has("start") else None,
+        tempered=model.hook("tempered") if model.has("tempered") else None,
         units=units(model.parameters),
         provenance=provenance(study, model),
         progress=progress,

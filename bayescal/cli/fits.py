@@ -72,11 +72,8 @@ def unfinished_run(*, resume: bool, restart: bool) -> Unfinished:
     return "resume" if resume else "restart" if restart else "refuse"
 
 
-def run_fit(study: Study, unfinished: Unfinished = "restart", near: Result | None = None) -> Result:
-    """Fit a study, near another result of it where one is given, write its result and print its table.
-
-    Leaves after an interrupt.
-    """
+def run_fit(study: Study, unfinished: Unfinished = "restart") -> Result:
+    """Fit a study, write its result and print its table; leave after an interrupt."""
     from bayescal.cli.display import fit_progress
     from bayescal.cli.machine import require_writable
     from bayescal.fitting import fit_study, run_folder
@@ -85,7 +82,7 @@ def run_fit(study: Study, unfinished: Unfinished = "restart", near: Result | Non
     require_writable(study.result_path)
     try:
         with fit_progress() as progress:
-            result = fit_study(study, progress, unfinished, near)
+            result = fit_study(study, progress, unfinished)
         result.save(study.result_path)
     except KeyboardInterrupt:
         leave_at_once(run_folder(study))
@@ -135,8 +132,8 @@ def demo(
     simulate(path, output=output / "hits.h5", device=device)
     check(path, device=device)
     study = override(read_study(path), device=device)
-    mode = run_fit(override(study, method="map", output=output / "map.nc"))
-    posterior = run_fit(study, near=mode if mode.converged else None)
+    run_fit(override(study, method="map", output=output / "map.nc"))
+    posterior = run_fit(study)
     both = [output / "map.nc", output / "nuts.nc"]
     compare(both, output=output / "comparison.png", report=output / "comparison.html")
     report([output / "nuts.nc"], output=output / "report.html")

@@ -20,8 +20,8 @@ HELD_WARMUP = 20  # iterations that forget the start where the step size is know
 HELD_STEP = 1.05
 """Step size of NUTS on a whitened normal posterior: the smallest whose trees turn after three steps, not seven.
 
-`benchmarks/inference.py steps` prints effective draws a gradient by step: at those of 0.65 to 0.9, where an adaptation
-to an acceptance of 0.8 ends, they are about half as many, since between 0.85 and 1 trees miss the turn and grow.
+Shorter steps, of 0.65 to 0.9, give about half as many effective draws of the tails a gradient; between 0.85 and 1 trees
+miss the turn and grow. `benchmarks/inference.py steps` prints both.
 """
 HELD_DIMENSIONS = 32  # above, steps so long are accepted less than half of the time
 LEARNING_TARGETS = (0.9, 0.98)  # least acceptance asked for where the metric is learnt, and where that diverged too
