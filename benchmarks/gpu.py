@@ -20,16 +20,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
-from charge import MODEL, made, seconds
 
-import bayescal
 from bayescal.errors import DeviceError
-from bayescal.inference import FitSettings, Result
-from bayescal.inference.potential import Potential
 
 PLATFORMS = {"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {}}
-"""What each needs in its environment: JAX takes its device with the first array, which is made on import."""
+"""What each needs in its environment.
+
+JAX takes its device, and most of its memory, with the first array, which some libraries make on import. The functions
+below therefore import what computes: this process must not hold the card that the measurement needs.
+"""
 
 LARGEST_PULL = 4.0  # of a mean, in Monte-Carlo errors; six constants exceed it in one of 2,600 comparisons
 
@@ -39,6 +38,13 @@ def measure(platform: str, length_cm: float, folder: Path) -> None:
     from bayescal.cli.machine import use_device
 
     use_device(platform)
+
+    from charge import MODEL, made, seconds
+
+    import bayescal
+    from bayescal.inference import FitSettings
+    from bayescal.inference.potential import Potential
+
     (device, *_), (inputs, data) = jax.devices(), made(length_cm)
     potential = Potential(MODEL.model, inputs, data, jax.random.key(0))
     x = potential.unconstrain({}, np.zeros(potential.size))
@@ -56,9 +62,13 @@ def measure(platform: str, length_cm: float, folder: Path) -> None:
     result.save(folder / f"{platform}.nc")
 
 
-def pulls(results: list[Result]) -> dict[str, float]:
+def pulls(files: list[Path]) -> dict[str, float]:
     """Difference of the means of two results in Monte-Carlo errors, by constant."""
-    found = {}
+    from arviz_stats.base import array_stats
+
+    import bayescal
+
+    found, results = {}, [bayescal.load(path) for path in files]
     for name in results[0].names:
         draws = [result.data["posterior"][name].values for result in results]
         errors = [array_stats.mcse(each, method="mean", chain_axis=0, draw_axis=1) for each in draws]
@@ -88,7 +98,7 @@ def main() -> int:
         ]
         if any(codes):
             return max(codes)
-        found = pulls([bayescal.load(Path(folder) / f"{platform}.nc") for platform in PLATFORMS])
+        found = pulls([Path(folder) / f"{platform}.nc" for platform in PLATFORMS])
     for name, pull in found.items():
         print(f"{name}: means {pull:+.1f} Monte-Carlo errors apart")
     return 0 if max(map(abs, found.values())) < LARGEST_PULL else 1

@@ -4,7 +4,7 @@
     python benchmarks/inference.py gradients                sharp posterior of six parameters, every method
     python benchmarks/inference.py gradients --charge 50    the charge calibration on so much made track [cm]
     python benchmarks/inference.py gradients --method smc   one method
-    python benchmarks/inference.py steps                    NUTS by step size, on standard normals of 2 to 50 dimensions
+    python benchmarks/inference.py steps                    NUTS by step size, and HMC, on standard normals
 
 For `gradients` all methods are held to the same rule: bulk and tail effective sample size of the worst parameter above
 400 and R-hat below 1.01. Everything counts: search for the mode, curvature, weights (a log-density is half a gradient),
@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax import Array
 from numpyro.infer import HMC, MCMC, NUTS
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
@@ -39,7 +40,7 @@ from bayescal.inference.machine import Attempt, Machine, State
 from bayescal.inference.mcmc import HELD_STEP
 from bayescal.inference.optimum import prior_scale
 from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import FIRST_STEP, Sampler
+from bayescal.inference.sampler import FIRST_STEP, Sampler, leaps, quarter_step
 from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Goal
 from bayescal.likelihoods.hits import SelfTriggeredReadout
 from bayescal.likelihoods.pixel_hits import charge_inputs
@@ -125,7 +126,7 @@ class Theirs:
         shared: dict[str, Any] = {"step_size": FIRST_STEP * SIZE**-0.25, "adapt_step_size": False}
         shared |= {"adapt_mass_matrix": False}
         if settings.method == "hmc":
-            kernel: Any = HMC(slow_model, num_steps=settings.leaps, trajectory_length=None, **shared)
+            kernel: Any = HMC(slow_model, num_steps=leaps(settings, SIZE), trajectory_length=None, **shared)
         else:
             kernel = NUTS(slow_model, **shared)
         self.mcmc = MCMC(kernel, num_warmup=0, num_samples=DRAWS, progress_bar=False, jit_model_args=True)
@@ -302,32 +303,33 @@ def ratio(name: str, reference: Cost, cost: Cost, times: float) -> str:
 
 
 def steps(_: argparse.Namespace) -> None:
-    """Print acceptance, gradients a draw and effective draws a gradient of NumPyro's NUTS for steps that are held."""
-    chains, draws = 20, 400
-    print("| dimensions | step | acceptance | gradients a draw | bulk ESS a gradient | tail ESS a gradient |")
+    """Print acceptance, gradients a draw and effective draws a gradient of NUTS and HMC for steps that are held."""
+    print("| dimensions | method | step | acceptance | gradients a draw | bulk ESS a gradient | tail ESS a gradient |")
+    held: dict[str, Any] = {"adapt_step_size": False, "adapt_mass_matrix": False}
     for size in (2, 6, 15, 30, 50):
         for step in (0.5, 0.65, 0.8, 0.9, 1.0, HELD_STEP, 1.1, 1.2):
-            kernel = NUTS(
-                potential_fn=lambda z: 0.5 * jnp.sum(z**2),
-                step_size=step,
-                adapt_step_size=False,
-                adapt_mass_matrix=False,
-            )
-            run = MCMC(
-                kernel,
-                num_warmup=1,
-                num_samples=draws,
-                num_chains=chains,
-                chain_method="vectorized",
-                progress_bar=False,
-            )
-            start = jax.random.normal(jax.random.key(1), (chains, size))
-            run.run(jax.random.key(0), init_params=start, extra_fields=("num_steps", "accept_prob"))
-            spent, accepted = (np.asarray(run.get_extra_fields()[name]) for name in ("num_steps", "accept_prob"))
-            found = quality({"z": np.asarray(run.get_samples(group_by_chain=True))})
-            ess = (np.mean(each) / spent.sum() for each in (found.ess_bulk, found.ess_tail))
-            figures = " | ".join(f"{each:.3f}" for each in ess)
-            print(f"| {size} | {step} | {accepted.mean():.2f} | {spent.mean():.2f} | {figures} |")
+            print(f"| {size} | nuts | {step} | {figures(NUTS(potential_fn=normal, step_size=step, **held), size)} |")
+        count = leaps(FitSettings(method="hmc"), size)
+        step = quarter_step(count)
+        kernel = HMC(potential_fn=normal, step_size=step, num_steps=count, trajectory_length=None, **held)
+        print(f"| {size} | hmc, {count} leaps | {step:.3f} | {figures(kernel, size)} |")
+
+
+def normal(z: Array) -> Array:
+    """Minus the log-density of a standard normal."""
+    return 0.5 * jnp.sum(z**2)
+
+
+def figures(kernel: HMC, size: int) -> str:
+    """What a kernel does on standard normals in so many dimensions, as cells of a table."""
+    chains = 20
+    run = MCMC(kernel, num_warmup=1, num_samples=400, num_chains=chains, chain_method="vectorized", progress_bar=False)
+    start = jax.random.normal(jax.random.key(1), (chains, size))
+    run.run(jax.random.key(0), init_params=start, extra_fields=("num_steps", "accept_prob"))
+    spent, accepted = (np.asarray(run.get_extra_fields()[name]) for name in ("num_steps", "accept_prob"))
+    found = quality({"z": np.asarray(run.get_samples(group_by_chain=True))})
+    ess = (np.mean(each) / spent.sum() for each in (found.ess_bulk, found.ess_tail))
+    return " | ".join([f"{accepted.mean():.2f}", f"{spent.mean():.2f}", *(f"{each:.3f}" for each in ess)])
 
 
 def main() -> None:
@@ -341,7 +343,7 @@ def main() -> None:
     question.add_argument("--method", help="only this one")
     question.add_argument("--most", type=int, default=1_000_000, help="gradients after which NumPyro's run gives up")
     question.set_defaults(answer=gradients)
-    question = questions.add_parser("steps", help="NUTS by step size on standard normals")
+    question = questions.add_parser("steps", help="NUTS by step size, and HMC, on standard normals")
     question.set_defaults(answer=steps)
     arguments = parser.parse_args()
     print(f"JAX {jax.__version__} on {jax.devices()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -194,7 +194,7 @@ def torch_calls(siren: Siren, points_cm: np.ndarray) -> dict[str, Callable[[], A
     """The same network and the same calls in PyTorch."""
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     layers = [tuple(torch.tensor(np.asarray(part)) for part in (each.weight, each.bias)) for each in siren.layers]
     weights = [part.requires_grad_() for layer in layers for part in layer]
     points = torch.tensor(points_cm, dtype=torch.float32)

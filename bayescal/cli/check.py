@@ -15,14 +15,15 @@ from bayescal.inference import FitSettings
 from bayescal.inference.fit import auto_weights
 from bayescal.inference.placement import Layout
 from bayescal.inference.potential import Potential
+from bayescal.inference.sampler import leaps
 from bayescal.model_files import ModelFile
 from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
 
 GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems on the way
-GRADIENTS_OF_DRAW = {"nuts": 5.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
+GRADIENTS_OF_DRAW = {"nuts": 3.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
 STAGES, GRADIENTS_OF_MOVE = 10, 4.0  # of smc from a Gaussian around the mode
-WARMUP = 50
+WARMUP = {"nuts": 20, "hmc": 20, "blackjax_nuts": 50, "mclmc": 50, "hmcecs": 50}
 CHAIN_METHODS = ("hmc", *GRADIENTS_OF_DRAW)
 REPEATS = 5
 
@@ -109,8 +110,8 @@ def expected_gradients(settings: FitSettings, potential: Potential) -> float:
 
 def gradients_of_chains(settings: FitSettings, potential: Potential) -> float:
     """Gradients of warm-up and draws; those of a part of the rows count as the part."""
-    warmup = WARMUP if settings.warmup is None else settings.warmup
-    each = settings.leaps if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
+    warmup = WARMUP[settings.method] if settings.warmup is None else settings.warmup
+    each = leaps(settings, potential.size) if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
     plate = potential.plate
     share = plate.part / plate.size if plate and settings.method == "hmcecs" else 1.0
     return settings.chains * (warmup + settings.draws) * each * share

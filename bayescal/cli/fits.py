@@ -115,7 +115,7 @@ def demo(
 ) -> None:
     """Show everything on made tracks: data, mode, posterior, comparison and report.
 
-    Needs: nothing. Writes: study.toml, segments.h5, hits.h5, map.nc, nuts.nc, comparison.png, comparison.html and
+    Needs: nothing. Writes: study.toml, segments.h5, hits.h5, map.nc, hmc.nc, comparison.png, comparison.html and
     report.html. Exit code 3: the chains did not converge, or the truth is not where it should be.
 
     Example: bayescal demo --output demo-output
@@ -134,9 +134,9 @@ def demo(
     study = override(read_study(path), device=device)
     run_fit(override(study, method="map", output=output / "map.nc"))
     posterior = run_fit(study)
-    both = [output / "map.nc", output / "nuts.nc"]
+    both = [output / "map.nc", output / "hmc.nc"]
     compare(both, output=output / "comparison.png", report=output / "comparison.html")
-    report([output / "nuts.nc"], output=output / "report.html")
+    report([output / "hmc.nc"], output=output / "report.html")
     show_truth(truth_checks(posterior))
     good, sentence = verdict(posterior)
     typer.echo(f"{tracks}. {'Good' if good else 'Failed'}: {sentence}")

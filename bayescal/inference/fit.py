@@ -177,10 +177,9 @@ def _laplace(key, problem, settings, progress) -> Outcome:
 
 def _chains(key, problem, settings, progress) -> Outcome:
     def setup(trusted):
+        step = mcmc.held_step(settings, problem.potential.size, trusted=trusted)
         attempts = mcmc.plan(settings, trusted=trusted)
-        if mcmc.holds_step(settings, problem.potential.size, trusted=trusted):
-            return Sampler(problem.potential, settings, mcmc.HELD_STEP), [mcmc.held(settings), *attempts]
-        return Sampler(problem.potential, settings), attempts
+        return Sampler(problem.potential, settings, step), [mcmc.held(settings), *attempts] if step else attempts
 
     return runs.draw(key, problem, setup, settings, progress)
 

@@ -13,6 +13,7 @@ from bayescal.inference.checkpoint import Arrays, Store
 from bayescal.inference.convergence import Quality
 from bayescal.inference.interrupts import Interrupts
 from bayescal.inference.machine import DRAW, Attempt, Machine, Phase, State
+from bayescal.inference.sampler import leaps, quarter_step
 from bayescal.inference.settings import FitSettings
 
 FROZEN_WARMUP, LEARNING_WARMUP = 50, 200  # iterations of step-size adaptation alone, and with the metric
@@ -111,13 +112,17 @@ def plan(settings: FitSettings, *, trusted: bool) -> list[Attempt]:
     return [frozen, *learnt] if trusted else learnt
 
 
-def holds_step(settings: FitSettings, size: int, *, trusted: bool) -> bool:
-    """Whether NUTS can do with the step size of a normal posterior: the mode's metric is trusted, dimensions are few.
+def held_step(settings: FitSettings, size: int, *, trusted: bool) -> float | None:
+    """The step size of a normal posterior, where it serves: the mode's metric is trusted; NUTS: dimensions are few.
 
-    A user who asks for a higher acceptance gets a step size that is tuned to it.
+    A user who asks for a higher acceptance, or for so many leaps, gets a step size that is tuned.
     """
     default = FitSettings.model_fields["target_accept"].default
-    return trusted and settings.method == "nuts" and size <= HELD_DIMENSIONS and settings.target_accept <= default
+    if not trusted or settings.target_accept > default:
+        return None
+    if settings.method == "hmc":
+        return quarter_step(leaps(settings, size)) if settings.leaps is None else None
+    return HELD_STEP if size <= HELD_DIMENSIONS else None
 
 
 def held(settings: FitSettings) -> Attempt:

@@ -66,7 +66,7 @@ class FitSettings(BaseModel):
     warmup: int | None = Field(
         None,
         ge=0,
-        description="Warm-up iterations a chain; none: 50 where the mode's curvature serves (nuts: 20), else 200.",
+        description="Warm-up iterations a chain; none: 50 where the mode's curvature serves (nuts, hmc: 20), else 200.",
     )
     draws: int = Field(
         500, ge=4, description="Draws kept a chain (laplace, pathfinder, svi: in all; smc: see particles)."
@@ -79,8 +79,8 @@ class FitSettings(BaseModel):
         0.8,
         gt=0,
         lt=1,
-        description="Acceptance that the step size is tuned to; nuts on a nearly normal posterior takes the step that "
-        "is known to be best there, unless more than 0.8 is asked for.",
+        description="Acceptance that the step size is tuned to; nuts and hmc on a nearly normal posterior take a step "
+        "that is known to be good there, unless more than 0.8 is asked for.",
     )
     max_tree_depth: int = Field(
         10,
@@ -88,7 +88,12 @@ class FitSettings(BaseModel):
         le=15,
         description="Of the tree of nuts, blackjax_nuts, hmcecs: a trajectory takes at most 2^depth - 1 gradients.",
     )
-    leaps: int = Field(4, ge=1, description="hmc: leapfrog steps of a trajectory, a gradient each.")
+    leaps: int | None = Field(
+        None,
+        ge=1,
+        description="hmc: leapfrog steps of a trajectory, a gradient each; none: a quarter of a period, 2 steps in 6 "
+        "dimensions.",
+    )
     chain_method: ChainMethod = Field(
         "auto", description="parallel (over devices), vectorized, sequential; auto: parallel, on one GPU vectorized."
     )

@@ -11,7 +11,7 @@ import pytest
 from bayescal.inference.checkpoint import Store
 from bayescal.inference.laplace import Gaussian
 from bayescal.inference.machine import Machine
-from bayescal.inference.mcmc import HELD_STEP, held, holds_step, plan, sample
+from bayescal.inference.mcmc import HELD_STEP, held, held_step, plan, sample
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import Sampler
 from bayescal.inference.settings import FitSettings
@@ -80,7 +80,21 @@ def test_a_step_is_held_while_it_is_accepted(gaussian_case, key):
 
 @pytest.mark.parametrize(
     ("size", "trusted", "settings"),
-    [(6, False, {}), (33, True, {}), (6, True, {"target_accept": 0.9}), (6, True, {"method": "hmc"})],
+    [
+        (6, False, {}),
+        (33, True, {}),
+        (6, True, {"target_accept": 0.9}),
+        (6, False, {"method": "hmc"}),
+        (6, True, {"method": "hmc", "leaps": 2}),
+    ],
 )
 def test_step_is_adapted_elsewhere(size, trusted, settings):
-    assert not holds_step(FitSettings(**settings), size, trusted=trusted)
+    assert held_step(FitSettings(**settings), size, trusted=trusted) is None
+
+
+@pytest.mark.parametrize(("size", "leaps"), [(2, 2), (6, 2), (30, 3), (200, 4)])
+def test_held_leaps_end_after_a_quarter_of_a_period(size, leaps):
+    """The momentum's part of the new place is then all of it: one turn is the matrix of a leapfrog step on x²/2."""
+    step = held_step(FitSettings(method="hmc"), size, trusted=True)
+    turn = np.array([[1 - step**2 / 2, step], [-step * (1 - step**2 / 4), 1 - step**2 / 2]])
+    assert abs(np.linalg.matrix_power(turn, leaps)[0, 0]) < 1e-12

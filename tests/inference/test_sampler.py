@@ -76,13 +76,14 @@ def test_blank_states_have_the_form_of_real_ones(gaussian_case, key):
         assert forms[0] == forms[1]
 
 
-def test_hmc_leaves_no_direction_with_its_own_period(key):
+@pytest.mark.parametrize("leaps", [None, 4])
+def test_hmc_leaves_no_direction_with_its_own_period(key, leaps):
     """Four leaps of a tuned size bring six whitened directions back with the same square: R-hat of it was 2.0."""
 
     def normal(inputs, data=None):
         mean = numpyro.sample("mean", dist.Normal(0.0, 1e4).expand([6]).to_event(1))
         numpyro.sample("observed", dist.Normal(mean, inputs).to_event(1), obs=data)
 
-    result = fit(normal, 1.0, np.zeros(6), key=key, settings=FitSettings(method="hmc", draws=500))
+    result = fit(normal, 1.0, np.zeros(6), key=key, settings=FitSettings(method="hmc", leaps=leaps, draws=500))
     squares = quality({"square": result.data["posterior"]["mean"].values ** 2})
     assert squares.ess_bulk.min() > 200
