@@ -3,7 +3,7 @@
     python benchmarks/inference.py overhead                 time a gradient beyond what NumPyro takes, called directly
     python benchmarks/inference.py gradients                sharp posterior of six parameters, every method
     python benchmarks/inference.py gradients --charge 50    the charge calibration on so much made track [cm]
-    python benchmarks/inference.py gradients --method smc   one method
+    python benchmarks/inference.py gradients --methods nuts laplace    some of ours
     python benchmarks/inference.py steps                    NUTS by step size, and HMC, on standard normals
 
 For `gradients` all methods are held to the same rule: bulk and tail effective sample size of the worst parameter above
@@ -58,6 +58,7 @@ UNTIL = "ess > 1000000"
 
 Call = tuple[float, int]
 """Seconds and gradients of a run."""
+REFERENCE = "numpyro NUTS, default"
 WANTED, RHAT = 400.0, 1.01  # effective samples of the worst parameter, and its R-hat
 WIDTHS = np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0])  # of the sharp posterior, in units of its uniform priors
 CENTRE = np.array([0.3, 0.6, 0.5, 0.4, 0.7, 0.5])
@@ -281,18 +282,17 @@ def gradients(arguments: argparse.Namespace) -> None:
     """Print gradients to 400 effective samples, method by method, and the ratios to NumPyro's own run."""
     case = sharp() if arguments.charge is None else charge(arguments.charge)
     print(f"{'method':<24}{'gradients':>12}{'ESS':>8}{'per 1000':>10}{'k-hat':>8}  not good because")
-    costs = {"numpyro NUTS, default": lambda: numpyro_default(case, arguments.most)}
-    costs |= {method: lambda method=method: ours(case, method) for method in METHODS}
+    costs = {REFERENCE: lambda: numpyro_default(case, arguments.most)}
+    costs |= {method: lambda method=method: ours(case, method) for method in arguments.methods or METHODS}
     found = {}
     for name, cost in costs.items():
-        if arguments.method in (None, name):
-            found[name] = each = cost()
-            rate = 1000.0 * each.ess / each.gradients
-            print(f"{name:<24}{each.gradients:>12,.0f}{each.ess:>8.0f}{rate:>10.2f}{each.khat:>8.2f}  {each.failures}")
-    reference = found.get("numpyro NUTS, default")
+        found[name] = each = cost()
+        rate = 1000.0 * each.ess / each.gradients
+        line = f"{name:<24}{each.gradients:>12,.0f}{each.ess:>8.0f}{rate:>10.2f}{each.khat:>8.2f}  {each.failures}"
+        print(line, flush=True)
     for name, times in (("nuts", TIMES_NUTS), ("laplace", TIMES_LAPLACE)):
-        if reference is not None and name in found:
-            print(ratio(name, reference, found[name], times))
+        if name in found:
+            print(ratio(name, found[REFERENCE], found[name], times))
 
 
 def ratio(name: str, reference: Cost, cost: Cost, times: float) -> str:
@@ -340,7 +340,7 @@ def main() -> None:
     question.set_defaults(answer=overheads)
     question = questions.add_parser("gradients", help="gradients to 400 effective samples of the worst parameter")
     question.add_argument("--charge", type=float, metavar="CM", help="charge calibration on so much track, from 50")
-    question.add_argument("--method", help="only this one")
+    question.add_argument("--methods", nargs="+", choices=METHODS, help="of ours; default: all")
     question.add_argument("--most", type=int, default=1_000_000, help="gradients after which NumPyro's run gives up")
     question.set_defaults(answer=gradients)
     question = questions.add_parser("steps", help="NUTS by step size, and HMC, on standard normals")
