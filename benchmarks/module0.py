@@ -2,6 +2,7 @@
 
     python benchmarks/module0.py --output module0-fixed               event times, shifts and outlier rate fixed
     python benchmarks/module0.py --output module0-free --nuisances    the same free, under their default priors
+    python benchmarks/module0.py --output module0-free --nuisances --method hmc
 
 The segments are read from the folder `module0` of $BAYESCAL_PEER_DATA (default ../shared/data).
 """
@@ -21,13 +22,13 @@ FILES = ("segments_0.h5", "segments_1.h5")
 NUISANCES = ("event_time", "shift_x", "shift_y", "shift_z", "outlier_rate")
 
 
-def study(folder: Path, *, nuisances: bool) -> str:
+def study(folder: Path, method: str, *, nuisances: bool) -> str:
     """The study's text."""
     paths = [folder / name for name in FILES]
     lines = [
         'model = "charge_constants"',
         'data = "hits.h5"',
-        'output = "nuts.nc"',
+        f'output = "{method}.nc"',
         "seed = 1",
         "[inputs]",
         f"segments = {[str(path) for path in paths]}",
@@ -38,7 +39,8 @@ def study(folder: Path, *, nuisances: bool) -> str:
     ]
     if nuisances:
         lines += [f"event_time = {event_times(paths)}", "shift_x = 0.01", "shift_y = -0.01", "shift_z = 0.01"]
-    return "\n".join([*lines, "[sampler]", "draws = 100", 'until = "ess > 400 and rhat < 1.01"', "max_draws = 2000"])
+    sampler = [f'method = "{method}"', "draws = 100", 'until = "ess > 400 and rhat < 1.01"', "max_draws = 2000"]
+    return "\n".join([*lines, "[sampler]", *sampler])
 
 
 def event_times(paths: list[Path]) -> list[float]:
@@ -55,12 +57,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--nuisances", action="store_true")
+    parser.add_argument("--method", choices=("nuts", "hmc"), default="nuts")
     arguments = parser.parse_args()
     root = Path(__file__).parents[1]
     folder = Path(os.environ.get("BAYESCAL_PEER_DATA", root / "../shared/data")).resolve() / "module0"
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "study.toml"
-    path.write_text(study(folder, nuisances=arguments.nuisances), encoding="utf-8")
+    path.write_text(study(folder, arguments.method, nuisances=arguments.nuisances), encoding="utf-8")
     command = [Path(sys.executable).with_name("bayescal")]
     subprocess.run([*command, "simulate", path, "--output", arguments.output / "hits.h5"], check=True)
     subprocess.run([*command, "check", path], check=True)
