@@ -14,7 +14,13 @@ from bayescal.testing import assert_mean
 GAUSSIAN = ("laplace", "nuts", "hmc", "blackjax_nuts", "mclmc", "smc")
 RATES = ("nuts", "hmc", "blackjax_nuts", "mclmc")
 BANANA = ("nuts", "blackjax_nuts", "mclmc", "smc")
-MANY = {"until": "ess > 400", "max_draws": 20_000, "block": 50, "max_gradients": 20_000, "particles": 1000}
+MANY = {
+    "until": "ess > 400 and rhat < 1.01",
+    "max_draws": 20_000,
+    "block": 50,
+    "max_gradients": 20_000,
+    "particles": 1000,
+}
 """Draws until they are good; a search for the mode of a thousand dimensions takes two thousand gradients at its end."""
 
 
