@@ -40,7 +40,7 @@ from bayescal.inference.machine import Attempt, Machine, State
 from bayescal.inference.mcmc import HELD_STEP
 from bayescal.inference.optimum import prior_scale
 from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import FIRST_STEP, Sampler, leaps, quarter_step
+from bayescal.inference.sampler import FIRST_STEP, TRAJECTORY, Sampler, quarter_leaps, quarter_step
 from bayescal.inference.settings import KHAT_LIMIT, FitSettings, Goal
 from bayescal.likelihoods.hits import SelfTriggeredReadout
 from bayescal.likelihoods.pixel_hits import charge_inputs
@@ -127,7 +127,7 @@ class Theirs:
         shared: dict[str, Any] = {"step_size": FIRST_STEP * SIZE**-0.25, "adapt_step_size": False}
         shared |= {"adapt_mass_matrix": False}
         if settings.method == "hmc":
-            kernel: Any = HMC(slow_model, num_steps=leaps(settings, SIZE), trajectory_length=None, **shared)
+            kernel: Any = HMC(slow_model, trajectory_length=TRAJECTORY, **shared)
         else:
             kernel = NUTS(slow_model, **shared)
         self.mcmc = MCMC(kernel, num_warmup=0, num_samples=DRAWS, progress_bar=False, jit_model_args=True)
@@ -309,10 +309,9 @@ def steps(_: argparse.Namespace) -> None:
     for size in (2, 6, 15, 30, 50):
         for step in (0.5, 0.65, 0.8, 0.9, 1.0, HELD_STEP, 1.1, 1.2):
             print(f"| {size} | nuts | {step} | {figures(NUTS(potential_fn=normal, step_size=step, **held), size)} |")
-        count = leaps(FitSettings(method="hmc"), size)
-        step = quarter_step(count)
-        kernel = HMC(potential_fn=normal, step_size=step, num_steps=count, trajectory_length=None, **held)
-        print(f"| {size} | hmc, {count} leaps | {step:.3f} | {figures(kernel, size)} |")
+        count = quarter_leaps(size)
+        kernel = HMC(potential_fn=normal, step_size=quarter_step(size), trajectory_length=TRAJECTORY, **held)
+        print(f"| {size} | hmc, {count} leaps | {TRAJECTORY / count:.3f} | {figures(kernel, size)} |")
 
 
 def normal(z: Array) -> Array:

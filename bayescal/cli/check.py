@@ -15,7 +15,7 @@ from bayescal.inference import FitSettings
 from bayescal.inference.fit import auto_weights
 from bayescal.inference.placement import Layout
 from bayescal.inference.potential import Potential
-from bayescal.inference.sampler import leaps
+from bayescal.inference.sampler import quarter_leaps
 from bayescal.model_files import ModelFile
 from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
@@ -111,7 +111,8 @@ def expected_gradients(settings: FitSettings, potential: Potential) -> float:
 def gradients_of_chains(settings: FitSettings, potential: Potential) -> float:
     """Gradients of warm-up and draws; those of a part of the rows count as the part."""
     warmup = WARMUP[settings.method] if settings.warmup is None else settings.warmup
-    each = leaps(settings, potential.size) if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
+    leaps = settings.leaps or quarter_leaps(potential.size)
+    each = leaps if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
     plate = potential.plate
     share = plate.part / plate.size if plate and settings.method == "hmcecs" else 1.0
     return settings.chains * (warmup + settings.draws) * each * share

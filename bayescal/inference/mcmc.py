@@ -13,7 +13,7 @@ from bayescal.inference.checkpoint import Arrays, Store
 from bayescal.inference.convergence import Quality
 from bayescal.inference.interrupts import Interrupts
 from bayescal.inference.machine import DRAW, Attempt, Machine, Phase, State
-from bayescal.inference.sampler import leaps, quarter_step
+from bayescal.inference.sampler import quarter_step
 from bayescal.inference.settings import FitSettings
 
 FROZEN_WARMUP, LEARNING_WARMUP = 50, 200  # iterations of step-size adaptation alone, and with the metric
@@ -121,7 +121,7 @@ def held_step(settings: FitSettings, size: int, *, trusted: bool) -> float | Non
     if not trusted or settings.target_accept > default:
         return None
     if settings.method == "hmc":
-        return quarter_step(leaps(settings, size)) if settings.leaps is None else None
+        return quarter_step(size) if settings.leaps is None else None
     return HELD_STEP if size <= HELD_DIMENSIONS else None
 
 

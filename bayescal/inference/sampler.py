@@ -8,7 +8,6 @@ change them either.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,7 +28,8 @@ from bayescal.inference.settings import FitSettings
 OVERDISPERSION = 1.5  # width of the starts, in widths of the Gaussian
 START_TRIES = 20  # starts where the log-density is not finite are drawn again, closer to the mode each time
 FIRST_STEP = 0.95  # times d^(-1/4): near the best step size for a standard normal in d dimensions
-JITTER = 0.2  # HMC varies its step size by up to this share; without it, tail ESS in 6 dimensions was 19 of 4000 draws
+JITTER = 0.4  # so many leaps vary their size by up to this share; else, tail ESS in 6 dimensions was 19 of 4000 draws
+TRAJECTORY = 1.5  # length of HMC's: about a quarter of the period of a whitened normal direction, as leapfrog turns it
 QUARTER_LEAPS = 1.1  # times d^(1/4): leapfrog steps of a quarter of a period in d dimensions; some 80 % are accepted
 
 Numbers = Any  # an array: NumPy's outside the compiled program, JAX's inside
@@ -81,7 +81,7 @@ class Sampler:
         def whitened(centre, factor, inputs, data):
             return lambda y: energy(centre + factor @ y, inputs, data)
 
-        self._kernel = kernel(settings, potential.size)
+        self._kernel = kernel(settings)
         self._init, self._sample = hmc(potential_fn_gen=whitened, algo=self._kernel.algorithm)
         self._average_init, self._average_update = dual_averaging()
         self._guess = FIRST_STEP * potential.size**-0.25
@@ -191,29 +191,28 @@ class Kernel(NamedTuple):
     jitter: float
 
 
-def kernel(settings: FitSettings, size: int) -> Kernel:
-    """The kernel of a method in so many dimensions.
+def kernel(settings: FitSettings) -> Kernel:
+    """The kernel of a method.
 
-    HMC takes so many steps of a size that varies a little: where all directions have the same period, as whitened ones
+    HMC takes trajectories of a quarter of a period, which forget where they began, in as many steps as the step size
+    asks for. So many steps as a user asks for vary in size: where all directions have the same period, as whitened ones
     do, a fixed length may bring each chain back to where it was (R. Neal, arXiv:1206.1901, section 3.2).
     """
+    if settings.method == "hmc" and settings.leaps is None:
+        return Kernel("HMC", {"num_steps": None, "trajectory_length": TRAJECTORY}, 0.0)
     if settings.method == "hmc":
-        return Kernel("HMC", {"num_steps": leaps(settings, size), "trajectory_length": None}, JITTER)
+        return Kernel("HMC", {"num_steps": settings.leaps, "trajectory_length": None}, JITTER)
     return Kernel("NUTS", {"max_tree_depth": settings.max_tree_depth}, 0.0)
 
 
-def leaps(settings: FitSettings, size: int) -> int:
-    """Leapfrog steps of an HMC trajectory: what is asked for, else those of a quarter of a period."""
-    return settings.leaps or max(2, round(QUARTER_LEAPS * size**0.25))
+def quarter_leaps(size: int) -> int:
+    """Leapfrog steps of a quarter of a period in so many dimensions, where the posterior is normal."""
+    return max(2, round(QUARTER_LEAPS * size**0.25))
 
 
-def quarter_step(n_leaps: int) -> float:
-    """Step size that takes whitened normal directions a quarter of their period on: the draw forgets where it began.
-
-    A leapfrog step of size e turns position and momentum by an angle whose cosine is 1 - e^2/2 (R. Neal,
-    arXiv:1206.1901, section 4.2).
-    """
-    return 2.0 * math.sin(math.pi / (4 * n_leaps))
+def quarter_step(size: int) -> float:
+    """Their size; a little more, for NumPyro rounds the steps of a trajectory up and then shortens them."""
+    return 1.01 * TRAJECTORY / quarter_leaps(size)
 
 
 def _kept(state: HMCState) -> Trace:

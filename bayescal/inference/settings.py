@@ -91,8 +91,7 @@ class FitSettings(BaseModel):
     leaps: int | None = Field(
         None,
         ge=1,
-        description="hmc: leapfrog steps of a trajectory, a gradient each; none: a quarter of a period, 2 steps in 6 "
-        "dimensions.",
+        description="hmc: leapfrog steps of a trajectory, a gradient each; none: those of a quarter of a period.",
     )
     chain_method: ChainMethod = Field(
         "auto", description="parallel (over devices), vectorized, sequential; auto: parallel, on one GPU vectorized."
