@@ -198,15 +198,16 @@ def measure_calibration(n_events: int = 400, n_tracks: int = 3, rate: float = 1.
     """Print the part of pairs that is right by their probability: three parallel, faint tracks side by side.
 
     Six sensors of Module-0, faint tracks, and `rate` flashes an event of unseen activity with totals of 20 to 2,000
-    photo-electrons; the events are made from the model.
+    photo-electrons; the events are made from the model. Errors are those of sums over events: the pairs of one event
+    exclude each other.
     """
     setup = module0()
     sensors = np.arange(0, 48, 8)
     rng = np.random.default_rng(11)
     background, trigger = Background(rate, 20.0, 2000.0, np.full(len(sensors), 0.5)), Trigger(20, 0.02)
     light = Light(Some(setup.light.expected, sensors), CountReadout(GAIN_ERROR))
-    stated, right = [], []
-    for _ in range(n_events):
+    stated, right, event = [], [], []
+    for number in range(n_events):
         batch = batch_clusters(parallel_tracks(rng, setup.volumes, n_tracks), setup.volumes)
         shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
         own = flashes(rng, light, batch, shift)[:n_tracks]
@@ -222,13 +223,15 @@ def measure_calibration(n_events: int = 400, n_tracks: int = 3, rate: float = 1.
         truth = np.append(owner, np.full(n_other, -1)) == np.arange(n_tracks)[:, None]
         stated.append(found.assignments.probability.ravel())
         right.append(truth.ravel())
-    p, true = np.concatenate(stated), np.concatenate(right)
+        event.append(np.full(truth.size, number))
+    p, true, of_event = map(np.concatenate, (stated, right, event))
     slot = np.digitize(p, np.linspace(0, 1, 11)[1:-1])
     print("| probability | pairs | mean probability | right |")
     for number in range(10):
         chosen = slot == number
         if chosen.any():
-            spread = np.sqrt((p * (1 - p))[chosen].sum()) / chosen.sum()
+            excess = np.bincount(of_event[chosen], (true - p)[chosen])
+            spread = np.sqrt((excess**2).sum()) / chosen.sum()
             print(
                 f"| {number / 10:.1f} to {number / 10 + 0.1:.1f} | {chosen.sum()} | {p[chosen].mean():.3f} | ", end=""
             )

@@ -13,6 +13,7 @@ from bayescal.cli.display import megabytes, show_table
 from bayescal.diagnostics.numbers import duration
 from bayescal.inference import FitSettings
 from bayescal.inference.fit import auto_weights
+from bayescal.inference.mcmc import FROZEN_WARMUP, HELD_WARMUP, held_step
 from bayescal.inference.placement import Layout
 from bayescal.inference.potential import Potential
 from bayescal.inference.sampler import quarter_leaps
@@ -21,9 +22,9 @@ from bayescal.parameters import Parameter, Prior, prior_to_toml
 from bayescal.study import Study, study_priors
 
 GRADIENTS_OF_MODE = 200  # a search from a far start, with its easier problems on the way
-GRADIENTS_OF_DRAW = {"nuts": 3.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
+GRADIENTS_OF_DRAW = {"nuts": 5.0, "blackjax_nuts": 5.0, "mclmc": 4.0, "hmcecs": 7.0}  # whitened at the mode
+GRADIENTS_OF_HELD_NUTS = 3.0
 STAGES, GRADIENTS_OF_MOVE = 10, 4.0  # of smc from a Gaussian around the mode
-WARMUP = {"nuts": 20, "hmc": 20, "blackjax_nuts": 50, "mclmc": 50, "hmcecs": 50}
 CHAIN_METHODS = ("hmc", *GRADIENTS_OF_DRAW)
 REPEATS = 5
 
@@ -110,9 +111,12 @@ def expected_gradients(settings: FitSettings, potential: Potential) -> float:
 
 def gradients_of_chains(settings: FitSettings, potential: Potential) -> float:
     """Gradients of warm-up and draws; those of a part of the rows count as the part."""
-    warmup = WARMUP[settings.method] if settings.warmup is None else settings.warmup
-    leaps = settings.leaps or quarter_leaps(potential.size)
-    each = leaps if settings.method == "hmc" else GRADIENTS_OF_DRAW[settings.method]
+    held = settings.method in ("nuts", "hmc") and held_step(settings, potential.size, trusted=True) is not None
+    warmup = (HELD_WARMUP if held else FROZEN_WARMUP) if settings.warmup is None else settings.warmup
+    if settings.method == "hmc":
+        each = settings.leaps or quarter_leaps(potential.size)
+    else:
+        each = GRADIENTS_OF_HELD_NUTS if held else GRADIENTS_OF_DRAW[settings.method]
     plate = potential.plate
     share = plate.part / plate.size if plate and settings.method == "hmcecs" else 1.0
     return settings.chains * (warmup + settings.draws) * each * share
