@@ -1,0 +1,1 @@
+"""Optical detectors: Cherenkov and scintillation light in large homogeneous volumes."""

@@ -1,0 +1,87 @@
+"""Light of calibration runs at every sensor, as a function of water, wall and the places of the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.optical.detector import OpticalDetector, patches_at_sensors, zones_of
+from bayescal.optical.direct import seen_fraction, sight
+from bayescal.optical.indirect import PatchesAtSensors
+from bayescal.optical.light_table import LightTable, Scalar, make_table
+from bayescal.optical.medium import Water, line
+from bayescal.optical.rays import isotropic_rays
+from bayescal.optical.sensors import Photosensors
+
+
+class RunLight(eqx.Module):
+    """Isotropic sources at some positions, each at every one of some wavelengths: a run each, position by position.
+
+    Attributes:
+        position_m: of the sources [m].
+        wavelength_nm: of the light [nm].
+        sensors: of the detector.
+        indirect: scattered and reflected light on the wall.
+        at_sensors: from the wall to the sensors.
+    """
+
+    position_m: Float[np.ndarray, "position 3"]
+    wavelength_nm: Float[np.ndarray, " wavelength"]
+    sensors: Photosensors
+    indirect: LightTable
+    at_sensors: PatchesAtSensors
+
+    @property
+    def n_positions(self) -> int:
+        """Number of sources' positions."""
+        return self.position_m.shape[0]
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return self.position_m.shape[0] * self.wavelength_nm.shape[0]
+
+    def __call__(
+        self, water: Water, reflectivity: Scalar, shift_m: Float[Array, "position 3"]
+    ) -> Float[Array, "sensor run"]:
+        """Light at each sensor for one photoelectron that perfect coverage would count.
+
+        Args:
+            water: that fills the tank.
+            reflectivity: of the wall with its sensors.
+            shift_m: of each source; direct light follows it. Indirect light does not: it changes by 1e-3 of itself for
+                some centimetres [m].
+        """
+        view = sight(jnp.asarray(self.position_m) + shift_m, self.sensors)
+        attenuation = water.attenuation(jnp.asarray(self.wavelength_nm))
+        passed = jnp.exp(-attenuation * view.distance_m.T[..., None])
+        direct = seen_fraction(view, self.sensors).T[..., None] * passed
+        indirect = self.at_sensors(self.indirect(water, reflectivity))
+        return direct.reshape(-1, self.n_runs) + indirect
+
+
+def run_light(
+    detector: OpticalDetector, position_m: Sequence[Sequence[float]], wavelength_nm: Sequence[float]
+) -> RunLight:
+    """Tabulate the light of runs (half a minute).
+
+    Args:
+        detector: filled with water.
+        position_m: of the sources, inside the tank [m].
+        wavelength_nm: at each of them [nm].
+    """
+    positions, wavelengths = np.asarray(position_m, float), np.asarray(wavelength_nm, float)
+    zones = zones_of(detector)
+    sources = [partial(_rays, position) for position in positions for _ in wavelengths]
+    table = make_table(sources, [line(each) for _ in positions for each in wavelengths], zones)
+    return RunLight(positions, wavelengths, detector.sensors, table, patches_at_sensors(detector, zones))
+
+
+def _rays(position_m: np.ndarray, wavelength_nm: Array) -> object:
+    del wavelength_nm
+    return isotropic_rays(jnp.asarray(position_m), 1.0)

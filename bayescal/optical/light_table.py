@@ -1,0 +1,130 @@
+"""Indirect light of fixed sources as a smooth function of the medium and of the wall's reflectivity.
+
+Light on the patches of the wall is kept at Chebyshev nodes in the logarithms of two scales, of absorption and of
+Rayleigh scattering, at two values of the Mie scale, in which it is all but linear, and by orders of reflection. A fit
+evaluates a polynomial instead of transport, and is within 0.1 % of it on every patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.optical.indirect import (
+    N_REFLECTIONS,
+    Coefficients,
+    make_transport,
+    reflection_orders,
+    sum_orders,
+)
+from bayescal.optical.medium import Spectrum, Water
+from bayescal.optical.rays import Footprint, Rays, footprint
+from bayescal.optical.zones import Zones
+
+Scalar = Float[Array, ""] | float
+
+LOG_SCALE = 1.2
+"""Largest logarithm of a scale of the table, four times the width of its prior."""
+
+_SCALE_NODES = 5
+_MIE_SCALES = (0.5, 1.5)
+
+
+class _Nodes(NamedTuple):
+    """Of a table, one array an axis."""
+
+    log_absorption: np.ndarray
+    log_rayleigh: np.ndarray
+    mie: np.ndarray
+
+
+class LightTable(eqx.Module):
+    """Indirect light of runs on the patches of a wall.
+
+    Attributes:
+        light: at the nodes, for one photoelectron that the source emits at full coverage, flat in the nodes; by orders
+            of reflection.
+    """
+
+    light: Float[Array, "node order patch run"]
+
+    def __call__(self, water: Water, reflectivity: Scalar) -> Float[Array, "patch run"]:
+        """Light on each patch [p.e.].
+
+        Args:
+            water: whose scales are within the table.
+            reflectivity: of the wall.
+        """
+        nodes = _nodes()
+        weights = [
+            _lagrange(jnp.log(jnp.asarray(water.absorption_scale)), nodes.log_absorption),
+            _lagrange(jnp.log(jnp.asarray(water.rayleigh_scale)), nodes.log_rayleigh),
+            _lagrange(jnp.asarray(water.mie_scale), nodes.mie),
+        ]
+        product = jnp.einsum("a,b,c->abc", *weights).reshape(-1)
+        return sum_orders(jnp.tensordot(product, self.light, axes=1), reflectivity)
+
+
+def make_table(sources: Sequence[Callable[[Array], Rays]], spectra: Sequence[Spectrum], zones: Zones) -> LightTable:
+    """Table for runs; one source and one spectrum a run.
+
+    Args:
+        sources: rays of each run's source for one photoelectron, as a function of the wavelength [nm].
+        spectra: of each run.
+        zones: of the tank.
+    """
+    by_wavelength: dict[float, list[tuple[int, float]]] = {}
+    for run, spectrum in enumerate(spectra):
+        for wavelength, weight in zip(np.asarray(spectrum.wavelength_nm), np.asarray(spectrum.weight), strict=True):
+            by_wavelength.setdefault(float(wavelength), []).append((run, float(weight)))
+    total = np.zeros((_grid().shape[0], N_REFLECTIONS + 1, zones.n_patches * zones.n_azimuth, len(spectra)))
+    for wavelength, members in by_wavelength.items():
+        feet = [_footprint(sources[run](jnp.asarray(wavelength)), zones) for run, _ in members]
+        together = jax.tree.map(lambda *each: jnp.stack(each), *feet)
+        for node, scales in enumerate(_grid()):
+            light = np.asarray(_in_medium(together, zones, wavelength, scales))
+            for column, (run, weight) in enumerate(members):
+                total[node, :, :, run] += weight * light[column]
+    return LightTable(jnp.asarray(total))
+
+
+_footprint = eqx.filter_jit(footprint)
+
+
+@jax.jit
+def _in_medium(
+    feet: Footprint, zones: Zones, wavelength_nm: Scalar, scales: Float[Array, " 3"]
+) -> Float[Array, "source order patch"]:
+    """Light of several sources at one node: logarithms of two scales, and the Mie scale."""
+    medium = coefficients(Water(jnp.exp(scales[0]), jnp.exp(scales[1]), scales[2]), wavelength_nm)
+    transport = make_transport(zones, medium)
+    orders = jax.vmap(lambda each: reflection_orders(transport, each.in_medium(medium.attenuation)))(feet)
+    return orders.reshape(*orders.shape[:2], -1)
+
+
+def coefficients(water: Water, wavelength_nm: Scalar) -> Coefficients:
+    """Coefficients of the medium at one wavelength [1/m]."""
+    return Coefficients(water.absorption(wavelength_nm), water.rayleigh(wavelength_nm), water.mie(wavelength_nm))
+
+
+def _nodes() -> _Nodes:
+    scale = LOG_SCALE * np.cos(np.pi * (np.arange(_SCALE_NODES) + 0.5) / _SCALE_NODES)
+    return _Nodes(scale, scale, np.array(_MIE_SCALES))
+
+
+def _grid() -> Float[np.ndarray, "node 3"]:
+    """All nodes."""
+    return np.stack(np.meshgrid(*_nodes(), indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _lagrange(value: Float[Array, ""], nodes: np.ndarray) -> Float[Array, " node"]:
+    """Weights of values at the nodes in the polynomial through them."""
+    own = np.eye(nodes.size, dtype=bool)
+    scale = np.prod(np.where(own, 1.0, nodes[:, None] - nodes[None, :]), axis=1)
+    return jnp.prod(jnp.where(own, 1.0, value - nodes[None, :]), axis=1) / scale

@@ -1,0 +1,22 @@
+"""Fixtures for tests of optical detectors."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tracer() -> ModuleType:
+    """The photon-by-photon Monte Carlo, independent of the package, that light models are tested against."""
+    spec = importlib.util.spec_from_file_location("optical_tracer", Path(__file__).with_name("tracer.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["optical_tracer"] = module
+    spec.loader.exec_module(module)
+    return module
