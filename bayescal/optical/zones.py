@@ -30,7 +30,7 @@ class Ring(NamedTuple):
         point_m: points of a zone at azimuth 0, shape (ring, point, 3) [m].
         weight: of these points, shape (ring, point), rows sum to 1.
         centre_m: shape (ring, 3) [m].
-        normal: into the tank, shape (ring, 3); zero for cells.
+        normal: into the tank at the points of patches, shape (ring, point, 3); of no meaning for cells.
         size: volume of a cell [m^3] or area of a patch [m^2], shape (ring,).
     """
 
@@ -237,7 +237,8 @@ def _zone_points(
     return point.reshape(len(radius), -1, 3), share.reshape(len(radius), -1)
 
 
-def _ring(point: np.ndarray, weight: np.ndarray, normal: np.ndarray, size: np.ndarray, centre: np.ndarray) -> Ring:
+def _ring(tank: Tank, point: np.ndarray, weight: np.ndarray, size: np.ndarray, centre: np.ndarray) -> Ring:
+    normal = tank.inward_normal(point.reshape(-1, 3)).reshape(point.shape)
     return Ring(point, weight / weight.sum(axis=1, keepdims=True), centre, normal, size)
 
 
@@ -255,7 +256,7 @@ def _cylinder_cells(tank: Cylinder, n_azimuth: int, n_radial: int, n_axial: int)
     point, share = _zone_points(radius, height, weight.reshape(radius.shape), n_azimuth, _CELL_POINTS)
     volume = np.pi * np.diff(r_edge**2)[:, None] * np.diff(z_edge) / n_azimuth
     centre = np.stack(np.broadcast_arrays(r_mid[:, None], 0.0, z_mid[None, :]), axis=-1).reshape(-1, 3)
-    return (r_mid, z_mid), _ring(point, share, np.zeros_like(centre), volume.ravel(), centre)
+    return (r_mid, z_mid), _ring(tank, point, share, volume.ravel(), centre)
 
 
 def _sphere_cells(tank: Sphere, n_azimuth: int, n_radial: int, n_polar: int) -> tuple[tuple, Ring]:
@@ -272,7 +273,7 @@ def _sphere_cells(tank: Sphere, n_azimuth: int, n_radial: int, n_polar: int) -> 
     volume = 2 * np.pi / 3 * np.diff(s_edge**3)[:, None] * np.diff(c_edge) / n_azimuth
     r_mid, z_mid = s_mid[:, None] * np.sqrt(1 - c_mid**2), s_mid[:, None] * c_mid
     centre = np.stack(np.broadcast_arrays(r_mid, 0.0, z_mid), axis=-1).reshape(-1, 3)
-    return (s_mid, c_mid), _ring(point, share, np.zeros_like(centre), volume.ravel(), centre)
+    return (s_mid, c_mid), _ring(tank, point, share, volume.ravel(), centre)
 
 
 def _cylinder_patches(tank: Cylinder, n_azimuth: int, n_barrel: int, n_cap: int) -> Ring:
@@ -289,13 +290,12 @@ def _cylinder_patches(tank: Cylinder, n_azimuth: int, n_barrel: int, n_cap: int)
     point, share = _zone_points(radius, height, weight, n_azimuth, _PATCH_POINTS)
     cap_area = np.pi * np.diff(r_edge**2)
     barrel_area = 2 * np.pi * tank.radius_m * -np.diff(z_edge)
-    normal = np.repeat([[0.0, 0, -1], [-1, 0, 0], [0, 0, 1]], [n_cap, n_barrel, n_cap], axis=0)
     r_mid = (r_edge[1:] + r_edge[:-1]) / 2
     barrel_mid = np.column_stack([np.full(n_barrel, tank.radius_m), np.zeros(n_barrel), (z_edge[1:] + z_edge[:-1]) / 2])
     cap_mid = np.column_stack([r_mid, np.zeros(n_cap), np.full(n_cap, tank.height_m / 2)])
     centre = np.concatenate([cap_mid, barrel_mid, cap_mid[::-1] * [1, 1, -1]])
     area = np.concatenate([cap_area, barrel_area, cap_area[::-1]]) / n_azimuth
-    return _ring(point, share, normal, area, centre)
+    return _ring(tank, point, share, area, centre)
 
 
 def _sphere_patches(tank: Sphere, n_azimuth: int, n_rings: int) -> Ring:
@@ -304,9 +304,9 @@ def _sphere_patches(tank: Sphere, n_azimuth: int, n_rings: int) -> Ring:
     c, weight = _edges_and_points(edge[:-1], edge[1:], _PATCH_POINTS)
     point, share = _zone_points(tank.radius_m * np.sqrt(1 - c**2), tank.radius_m * c, weight, n_azimuth, _PATCH_POINTS)
     middle = (edge[1:] + edge[:-1]) / 2
-    normal = -np.column_stack([np.sqrt(1 - middle**2), np.zeros(n_rings), middle])
+    centre = tank.radius_m * np.column_stack([np.sqrt(1 - middle**2), np.zeros(n_rings), middle])
     area = np.full(n_rings, tank.area_m2 / n_rings / n_azimuth)
-    return _ring(point, share, normal, area, -tank.radius_m * normal)
+    return _ring(tank, point, share, area, centre)
 
 
 def _turned(vector: np.ndarray, angle: float) -> np.ndarray:
@@ -354,7 +354,7 @@ def _cells_see_patches(cells: Ring, patches: Ring, n_azimuth: int) -> tuple[Kern
     solid, distance, moments = [], [], []
     for angle in _half_turn(n_azimuth):
         ways = _ways(cells, patches, angle)
-        weight = ways.weight * np.maximum(-ways.along(_turned(patches.normal, angle)[:, None]), 0.0) / ways.square
+        weight = ways.weight * np.maximum(-ways.along(_turned(patches.normal, angle)), 0.0) / ways.square
         total, length = _sum(weight), np.sqrt(ways.square)
         axes = np.moveaxis(ways.way_m, -1, 0) / length
         products = [axes[one] * axes[two] for one, two in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
@@ -384,12 +384,12 @@ def _cells_see_cells(tank: Tank, cells: Ring, n_azimuth: int) -> Kernel:
 
 def _patches_see_patches(patches: Ring, n_azimuth: int) -> Kernel:
     """Form factors that sum to 1 and are reciprocal: area times factor is symmetric."""
-    least = 0.25 * np.sqrt(patches.size.min())
+    least = 1e-6 * np.sqrt(patches.size.min())  # a point sees nothing of itself
     exchange, distance = [], []
     for angle in _half_turn(n_azimuth):
         ways = _ways(patches, patches, angle, least)
-        leaving = np.maximum(ways.along(patches.normal[:, None, None, None]), 0.0)
-        arriving = np.maximum(-ways.along(_turned(patches.normal, angle)[:, None]), 0.0)
+        leaving = np.maximum(ways.along(patches.normal[:, :, None, None]), 0.0)
+        arriving = np.maximum(-ways.along(_turned(patches.normal, angle)), 0.0)
         weight = ways.weight * leaving * arriving / (np.pi * ways.square)
         total = _sum(weight)
         exchange.append(total * patches.size[:, None] * patches.size)

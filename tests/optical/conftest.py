@@ -9,6 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from bayescal.optical.detector import OpticalDetector, zones_of
+from bayescal.optical.zones import Zones
+from bayescal.readers.optical_detector import read_optical_detector
+
 
 @pytest.fixture(scope="session")
 def tracer() -> ModuleType:
@@ -20,3 +24,15 @@ def tracer() -> ModuleType:
     sys.modules["optical_tracer"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def super_kamiokande() -> OpticalDetector:
+    """The real one."""
+    return read_optical_detector("super_kamiokande")
+
+
+@pytest.fixture(scope="session")
+def zones(super_kamiokande: OpticalDetector) -> Zones:
+    """Its zones, cut as a fit cuts them."""
+    return zones_of(super_kamiokande)

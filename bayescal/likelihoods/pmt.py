@@ -1,0 +1,146 @@
+"""PMTReadout: photomultipliers that record the time of their first photoelectron and the charge of all of them.
+
+Photoelectrons come as a Poisson process with the rate r(t) of `Arrivals`, the mean m in the window, L(t) expected
+before t and M(t) = m - L(t) after it. The first one comes at t with density r exp(-L), and k - 1 more of them with the
+Poisson probability of k - 1 for the mean M. The charge of k has the density f_k, and a sensor whose charge is below the
+threshold records nothing, as one without photoelectrons. With F_k the probability of k to stay below:
+
+    no hit       exp(-m) (1 + sum of m^k F_k / k!, k >= 1)
+    charge, time r exp(-L) times the sum of P(k - 1; M) f_k(q), k >= 1
+    time         r exp(-L) (1 - sum of P(k - 1; M) F_k, k >= 1)
+
+The probability of no hit and the integral of either density over the window (and the charges above the threshold) add
+up to one for every m. What a sensor records of its photoelectrons is an object of `bayescal.likelihoods.recorded`:
+`HitCharges`, `HitTimes` or `FirstArrival`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+from numpyro.distributions import constraints
+
+from bayescal.likelihoods.recorded import HitCharges, Recorded
+from bayescal.optical.arrivals import Arrivals
+
+Real = Float[Array, "..."]
+
+_ROWS_STEP = 256  # numbers of hit sensors are padded to multiples, so that replicas share a program
+
+
+class PMTReadout(dist.Distribution):
+    """Hits of photomultipliers.
+
+    Batch shape: that of arrivals, gain, threshold and `live` together, the sensors last. Event shape (2,): charge
+    [recorded unit, p.e. for a gain of 1] and time [ns]. A charge of 0 means no hit, whatever the time. `FirstArrival`
+    and `HitTimes` use of a charge only whether it is 0. Dead sensors have log density 0, whatever their value, and
+    draws of 0. `log_prob` is a density per charge and time of hits (per time without charges) and a probability of
+    sensors without one; it is -inf for times outside the window and charges below the threshold.
+
+    Args:
+        arrivals: expected photoelectrons and times.
+        recorded: what is recorded of them; charge and time of an R3600 with a threshold of 0.25 p.e. as it comes.
+        live: False for dead sensors; all are alive where absent.
+        rows: index of the hit sensors in the flattened batch, made by `hit_rows` from the data of `log_prob`; only
+            these are then evaluated as hits, and a hit of another sensor has log density NaN.
+    """
+
+    # NumPyro declares these otherwise than its own distributions define them
+    arg_constraints: ClassVar = {}  # pyright: ignore[reportIncompatibleVariableOverride]
+    support = constraints.real_vector  # pyright: ignore
+    pytree_data_fields = ("arrivals", "recorded", "live", "rows")
+
+    def __init__(
+        self,
+        arrivals: Arrivals,
+        recorded: Recorded | None = None,
+        *,
+        live: ArrayLike | None = None,
+        rows: Int[Array | np.ndarray, " row"] | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.arrivals = arrivals
+        self.recorded = HitCharges() if recorded is None else recorded
+        self.live = jnp.asarray(True if live is None else live)
+        self.rows = None if rows is None else jnp.asarray(rows)
+        shape = jnp.broadcast_shapes(arrivals.shape, self.recorded.shape, self.live.shape)
+        super().__init__(batch_shape=shape, event_shape=(2,), validate_args=validate_args)
+
+    @property
+    def hit_probability(self) -> Float[Array, "*batch"]:
+        """Probability of a hit; 0 for dead sensors."""
+        silent = self.recorded.log_silent(self.arrivals.mean)
+        return jnp.where(self.live, -jnp.expm1(silent), jnp.zeros(self.batch_shape))
+
+    def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, key: Array, sample_shape: tuple[int, ...] = ()
+    ) -> Float[Array, "*sample batch 2"]:
+        """Charge and time of hits, (0, 0) without one.
+
+        The mean before the first photoelectron is exponentially distributed, the number of those behind it Poisson.
+        """
+        exposure_key, number_key, charge_key = jax.random.split(key, 3)
+        shape = (*sample_shape, *self.batch_shape)
+        mean = self.arrivals.mean
+        exposure = jax.random.exponential(exposure_key, shape)
+        later = jnp.maximum(mean - exposure, 0.0)
+        number = 1.0 + jax.random.poisson(number_key, later).astype(float)
+        charge = self.recorded.draw(charge_key, number)
+        hit = (exposure < mean) & (charge > 0) & self.live
+        time = self.arrivals.time_at(jnp.minimum(exposure, mean))
+        return jnp.where(hit[..., None], jnp.stack([charge, time], axis=-1), 0.0)
+
+    def log_prob(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, value: Float[Array, "*batch 2"]
+    ) -> Float[Array, "*batch"]:
+        """Log density of hits, log probability of no hit."""
+        shape = jnp.broadcast_shapes(jnp.shape(value)[:-1], self.batch_shape)
+        charge, time = (jnp.broadcast_to(jnp.asarray(value)[..., i], shape) for i in (0, 1))
+        hit = (charge != 0) & self.live
+        log_silent = jnp.broadcast_to(self.recorded.log_silent(self.arrivals.mean), shape)
+        if self.rows is None:
+            log_p = jnp.where(hit, _log_hit(self.arrivals, self.recorded, hit, charge, time), log_silent)
+        else:
+            log_p = self._in_rows(log_silent, hit, charge, time)
+        return jnp.where(self.live, log_p, 0.0)
+
+    def _in_rows(
+        self, log_silent: Real, hit: Array, charge: Float[Array, "*batch"], time_ns: Float[Array, "*batch"]
+    ) -> Float[Array, "*batch"]:
+        """Log density with the hits in the stated rows."""
+        rows = self.rows
+        assert rows is not None
+        there, its_charge, its_time = (a.reshape(-1).at[rows].get(mode="clip") for a in (hit, charge, time_ns))
+        arrivals = self.arrivals.rows(self.batch_shape, rows)
+        recorded = self.recorded.rows(self.batch_shape, rows)
+        log_hit = _log_hit(arrivals, recorded, there, its_charge, its_time)
+        log_p = jnp.where(hit, jnp.nan, log_silent).reshape(-1)
+        own = log_p.at[rows].get(mode="clip")
+        return log_p.at[rows].set(jnp.where(there, log_hit, own), mode="drop").reshape(hit.shape)
+
+
+def _log_hit(arrivals: Arrivals, recorded: Recorded, hit: Array, charge: Real, time_ns: Real) -> Real:
+    """Log density of hits; anything finite elsewhere."""
+    start, end = arrivals.window_start_ns, arrivals.window_end_ns
+    outside = (time_ns < start) | (time_ns > end)
+    time = jnp.where(hit & ~outside, time_ns, 0.5 * (start + end))
+    log_first = arrivals.log_rate(time) - arrivals.before(time)
+    log_density = log_first + recorded.log_recorded(jnp.where(hit, charge, 1.0), arrivals.after(time))
+    return jnp.where(outside, -jnp.inf, log_density)
+
+
+def hit_rows(value: Float[Array | np.ndarray, "*batch 2"]) -> Int[np.ndarray, " row"]:
+    """Index of the hit sensors in the flattened batch, padded by indices behind its end to multiples of 256.
+
+    Args:
+        value: the data, charge and time of each sensor.
+    """
+    hit = np.ravel(np.asarray(value)[..., 0] != 0)
+    rows = np.flatnonzero(hit)
+    return np.pad(rows, (0, -rows.size % _ROWS_STEP), constant_values=hit.size)

@@ -1,0 +1,210 @@
+"""Light of one event at every sensor: photoelectrons and their times, for sources made of nodes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.optical.detector import OpticalDetector, patches_at_sensors
+from bayescal.optical.direct import seen_fraction, sight
+from bayescal.optical.emission import Emission
+from bayescal.optical.indirect import PatchesAtSensors, make_transport, reflection_orders, sum_orders
+from bayescal.optical.light_table import coefficients
+from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Scintillator, Spectrum, Water
+from bayescal.optical.rays import Rays, footprint
+from bayescal.optical.sensors import Photosensors
+from bayescal.optical.zones import Zones
+
+Scalar = Float[Array, ""] | float
+
+LEAST_PE = 1e-9
+"""Direct light of every sensor, below what any dark noise makes: keeps logarithms of it finite [p.e.]."""
+
+_NODES_AT_A_TIME = 8
+_DEGREE = 10  # of the polynomial of the logarithm of the transmission over the square root of the distance
+_POLAR = 32  # directions of rays from the axis, and around it
+_AROUND = 12
+_GROUPS = 8  # of nodes that send rays together
+
+
+class Passage(eqx.Module):
+    """How light of a fixed spectrum passes a fixed medium.
+
+    Attributes:
+        log_loss: coefficients, lowest first, of minus the logarithm of the transmission over the distance, a polynomial
+            in the distance over `reach_m`.
+        delay_ns_per_m: mean n_g over c [ns/m].
+        spread_ns_per_m: of arrival times by dispersion, over the distance [ns/m].
+        reach_m: longest way within the tank [m].
+    """
+
+    log_loss: np.ndarray
+    delay_ns_per_m: float = eqx.field(static=True)
+    spread_ns_per_m: float = eqx.field(static=True)
+    reach_m: float = eqx.field(static=True)
+
+    def transmission(self, distance_m: Float[Array, ...]) -> Float[Array, ...]:
+        """Share of the light that is neither absorbed nor scattered; as of all wavelengths to 1e-5."""
+        return jnp.exp(-distance_m * jnp.polyval(jnp.asarray(self.log_loss)[::-1], distance_m / self.reach_m))
+
+
+def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: float) -> Passage:
+    """Passage of a spectrum through a medium, up to a longest way [m]."""
+    wavelength, weight = np.asarray(spectrum.wavelength_nm), np.asarray(spectrum.weight)
+    place = (1 - np.cos(np.pi * (np.arange(200) + 0.5) / 200)) / 2
+    distance = place * reach_m
+    loss = np.asarray(medium.attenuation(wavelength))
+    mean = -np.log(np.exp(-distance[:, None] * loss) @ weight) / distance
+    fit = np.polynomial.chebyshev.Chebyshev.fit(place, mean, _DEGREE, domain=[0, 1])
+    delay = np.asarray(medium.group_index(wavelength)) / SPEED_OF_LIGHT_M_PER_NS
+    centre = float(weight @ delay)
+    spread = float(np.sqrt(weight @ (delay - centre) ** 2))
+    return Passage(fit.convert(kind=np.polynomial.Polynomial).coef, centre, spread, reach_m)
+
+
+class DirectLight(NamedTuple):
+    """Direct light of an event.
+
+    Attributes:
+        mean: photoelectrons of a sensor of efficiency one.
+        time_ns: mean arrival time, where there is no light that from the middle of the source [ns].
+        variance_ns2: of the arrival times, by the length of the source and dispersion [ns^2].
+    """
+
+    mean: Float[Array, " sensor"]
+    time_ns: Float[Array, " sensor"]
+    variance_ns2: Float[Array, " sensor"]
+
+
+def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage) -> DirectLight:
+    """Direct light of an event's nodes at sensors, a few nodes at a time, in a gradient too.
+
+    Args:
+        emission: nodes inside the tank.
+        sensors: those to compute.
+        passage: of the light.
+    """
+    reference = emission.time_ns[0]
+
+    @jax.checkpoint
+    def add(total: Float[Array, "3 sensor"], nodes: Emission) -> tuple[Float[Array, "3 sensor"], None]:
+        view = sight(nodes.position_m, sensors)
+        cosine = jnp.einsum("nsi,ni->ns", view.direction, nodes.direction).T
+        density = nodes.density_per_sr(cosine).T
+        light = nodes.weight[:, None] * 4 * jnp.pi * density * seen_fraction(view, sensors)
+        light = light * passage.transmission(view.distance_m)
+        time = (nodes.time_ns - reference)[:, None] + passage.delay_ns_per_m * view.distance_m
+        spread = (passage.spread_ns_per_m * view.distance_m) ** 2
+        return total + jnp.stack([jnp.sum(light * each, axis=0) for each in (1.0, time, time**2 + spread)]), None
+
+    count = emission.weight.shape[0]
+    size = _NODES_AT_A_TIME if count % _NODES_AT_A_TIME == 0 else 1
+
+    def in_parts(values: Array) -> Array:
+        return values.reshape(count // size, size, *values.shape[1:])
+
+    varying = (emission.position_m, emission.direction, emission.weight, emission.cos_theta_c, emission.cone_width)
+    parts = tuple(in_parts(each) for each in (*varying, emission.time_ns))
+    total, _ = jax.lax.scan(
+        lambda carry, each: add(carry, Emission(*each, emission.profile)), jnp.zeros((3, sensors.n_sensors)), parts
+    )
+    centre = sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors)
+    alone = passage.delay_ns_per_m * centre.distance_m
+    mean = total[0] + LEAST_PE
+    first, second = (total[1] + LEAST_PE * alone) / mean, (total[2] + LEAST_PE * alone**2) / mean
+    return DirectLight(mean, reference + first, second - first**2)
+
+
+class IndirectOptics(eqx.Module):
+    """What scattered and reflected light needs: fixed medium and wall.
+
+    Attributes:
+        zones: of the tank.
+        at_sensors: from the wall to the sensors.
+        medium: fills the tank.
+        spectrum: few wavelengths of the light.
+        reflectivity: of the wall with its sensors.
+    """
+
+    zones: Zones
+    at_sensors: PatchesAtSensors
+    medium: Water | Scintillator
+    spectrum: Spectrum
+    reflectivity: Scalar
+
+
+def indirect_optics(
+    detector: OpticalDetector, zones: Zones, medium: Water | Scintillator, spectrum: Spectrum
+) -> IndirectOptics:
+    """Optics of indirect light in a detector as its file has it."""
+    at_sensors = patches_at_sensors(detector, zones)
+    return IndirectOptics(zones, at_sensors, medium, spectrum, detector.reflectivity)
+
+
+@eqx.filter_jit
+def indirect_of_event(emission: Emission, optics: IndirectOptics) -> Float[Array, " sensor"]:
+    """Scattered and reflected light of an event at every sensor [p.e. of a sensor of efficiency one]."""
+    feet = footprint(emission_rays(emission), optics.zones)
+    total = jnp.zeros(optics.zones.n_patches * optics.zones.n_azimuth)
+    for number in range(optics.spectrum.wavelength_nm.shape[0]):
+        medium = coefficients(optics.medium, jnp.asarray(optics.spectrum.wavelength_nm)[number])
+        orders = reflection_orders(make_transport(optics.zones, medium), feet.in_medium(medium.attenuation))
+        total += jnp.asarray(optics.spectrum.weight)[number] * sum_orders(orders, optics.reflectivity).reshape(-1)
+    return optics.at_sensors(total[:, None])[:, 0]
+
+
+def emission_rays(emission: Emission) -> Rays:
+    """Rays of an event for its indirect light: groups of nodes together, on circles about their mean direction."""
+    count = emission.weight.shape[0]
+    groups = min(_GROUPS, count)
+
+    def mean(values: Array) -> Array:
+        share = emission.weight.reshape(groups, -1)
+        parts = values.reshape(groups, share.shape[1], -1)
+        return jnp.einsum("gn,gni->gi", share, parts) / (jnp.sum(share, axis=1, keepdims=True) + LEAST_PE)
+
+    position, axis = mean(emission.position_m), mean(emission.direction)
+    axis = axis / jnp.linalg.norm(axis, axis=1, keepdims=True)
+    opening, width = mean(emission.cos_theta_c)[:, 0], mean(emission.cone_width)[:, 0]
+    cosine, weight = _polar_nodes(opening, width)
+    density = emission.profile.density_per_sr(cosine.T, opening, width).T
+    share = 2 * jnp.pi * weight * density
+    share = share / jnp.sum(share, axis=1, keepdims=True)
+    light = emission.weight.reshape(groups, -1).sum(axis=1)[:, None] * share / _AROUND
+    across, other = _frames(axis)
+    turn = 2 * jnp.pi * (jnp.arange(_AROUND) + 0.5) / _AROUND
+    around = jnp.cos(turn)[:, None] * across[:, None] + jnp.sin(turn)[:, None] * other[:, None]
+    sine = jnp.sqrt(jnp.maximum(1 - cosine**2, 0.0))
+    direction = cosine[:, :, None, None] * axis[:, None, None] + sine[:, :, None, None] * around[:, None]
+    shape = direction.shape[:-1]
+    return Rays(
+        jnp.broadcast_to(position[:, None, None], direction.shape).reshape(-1, 3),
+        direction.reshape(-1, 3),
+        jnp.broadcast_to(light[..., None], shape).reshape(-1),
+    )
+
+
+def _polar_nodes(
+    opening: Float[Array, " group"], width: Float[Array, " group"]
+) -> tuple[Float[Array, "group polar"], Float[Array, "group polar"]]:
+    """Cosines to the axis and weights: Gauss-Legendre rules below, within and above the cone."""
+    node, weight = np.polynomial.legendre.leggauss(_POLAR // 4)
+    reach = 3 * width * jnp.sqrt(jnp.maximum(1 - opening**2, 0.0)) + 1e-3
+    one = jnp.ones_like(opening)
+    edges = jnp.clip(jnp.stack([-one, opening - reach, opening, opening + reach, one], axis=1), -1.0, 1.0)
+    middle, half = (edges[:, 1:] + edges[:, :-1]) / 2, jnp.diff(edges, axis=1) / 2
+    cosine = middle[..., None] + half[..., None] * node
+    return cosine.reshape(len(opening), -1), (half[..., None] * weight).reshape(len(opening), -1)
+
+
+def _frames(axis: Float[Array, "group 3"]) -> tuple[Float[Array, "group 3"], Float[Array, "group 3"]]:
+    """Two unit vectors across each axis."""
+    helper = jnp.where(jnp.abs(axis[:, 2:]) < 0.9, jnp.array([0.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 0.0]))
+    across = jnp.cross(axis, helper)
+    across = across / jnp.linalg.norm(across, axis=1, keepdims=True)
+    return across, jnp.cross(axis, across)

@@ -1,0 +1,81 @@
+"""Where an event of an optical detector may be: coarse scans of vertex, direction and energy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from bayescal.optical.geometry import Cylinder, Tank
+
+_STEP_M = 1.5
+_FINER = 3  # rounds of scans around the best point, each with half the step
+_WIDTH_NS = 4.0  # of residuals that agree; those of scattered light do not
+_MARGIN_M = 0.5
+
+
+class EventSeed(NamedTuple):
+    """A start for a reconstruction.
+
+    Attributes:
+        position_m: middle of the early light [m].
+        time_ns: of its emission [ns].
+        direction: unit vector, mean of the directions of the light.
+    """
+
+    position_m: Float[np.ndarray, " 3"]
+    time_ns: float
+    direction: Float[np.ndarray, " 3"]
+
+
+def seed_event(
+    sensor_m: Float[np.ndarray, "hit 3"],
+    charge_pe: Float[np.ndarray, " hit"],
+    time_ns: Float[np.ndarray, " hit"],
+    tank: Tank,
+    delay_ns_per_m: float,
+) -> EventSeed:
+    """The point whose light explains most of the times of hits, and the mean direction from there to the charge.
+
+    Args:
+        sensor_m: places of the hit sensors [m].
+        charge_pe: their charges [p.e.].
+        time_ns: their times [ns].
+        tank: in which the event is.
+        delay_ns_per_m: of light [ns/m].
+    """
+    points, step = _grid(tank), _STEP_M
+    best = _best(points, sensor_m, time_ns, delay_ns_per_m)
+    for _ in range(_FINER):
+        step /= 2
+        corner = step * np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        best = _best(best[0] + corner, sensor_m, time_ns, delay_ns_per_m)
+    way = sensor_m - best[0]
+    mean = np.sum(charge_pe[:, None] * way / np.linalg.norm(way, axis=1, keepdims=True), axis=0)
+    return EventSeed(best[0], best[1], mean / np.linalg.norm(mean))
+
+
+def _grid(tank: Tank) -> Float[np.ndarray, "point 3"]:
+    """Points within the tank."""
+    half = tank.height_m / 2 if isinstance(tank, Cylinder) else tank.radius_m
+    side, up = np.arange(-tank.radius_m, tank.radius_m, _STEP_M), np.arange(-half, half, _STEP_M)
+    points = np.stack(np.meshgrid(side, side, up, indexing="ij"), axis=-1).reshape(-1, 3)
+    inside = np.asarray(tank.depth_m(points)) > _MARGIN_M
+    return points[inside] if inside.any() else np.zeros((1, 3))
+
+
+def _best(
+    points: Float[np.ndarray, "point 3"],
+    sensor_m: Float[np.ndarray, "hit 3"],
+    time_ns: Float[np.ndarray, " hit"],
+    delay_ns_per_m: float,
+) -> tuple[Float[np.ndarray, " 3"], float]:
+    """The point, and its time, that most hits agree with."""
+    score, when = np.empty(len(points)), np.empty(len(points))
+    for number, point in enumerate(points):
+        start = time_ns - delay_ns_per_m * np.linalg.norm(sensor_m - point, axis=1)
+        when[number] = np.median(start)
+        score[number] = np.sum(np.exp(-0.5 * ((start - when[number]) / _WIDTH_NS) ** 2))
+    best = int(np.argmax(score))
+    return points[best], float(when[best])
