@@ -1,12 +1,12 @@
 """Which cluster of charge made which flash of scintillation light, and when, with the scale of the light.
 
 Inputs: clusters of charge, placed as if all were made at an assumed time, a light detector, and a photon library or the
-detector's optics. Data: flashes of light, photo-electrons of every sensor.
+detector's optics. Data: flashes of light, photo-electrons of every sensor, and their times where they are known.
 
 Inferred: a factor on all light and the relative error of a sensor's expected light; the rate of flashes of activity
-that left no cluster is held fixed unless a study frees it. Which flash a cluster made (or none) and its shift along the
-drift are integrated out exactly and drawn afterwards: `assignment`, the place of the flash in its event or -1, and
-`shift_cm`.
+that left no cluster and the drift velocity, which only times of flashes tell, are held fixed unless a study frees them.
+Which flash a cluster made (or none) and its shift along the drift are integrated out exactly and drawn afterwards:
+`assignment`, the place of the flash in its event or -1, `shift_cm`, and the time that it means, `time_us`.
 """
 
 from pathlib import Path
@@ -35,6 +35,7 @@ from bayescal.reconstruction.flash_events import (
     with_common_plans,
     with_plan,
 )
+from bayescal.reconstruction.t0 import time_of_shift
 from bayescal.study import Field, InputSettings, NameOrPath
 
 OBSERVED = "flashes"
@@ -49,6 +50,9 @@ PARAMETERS = (
         dist.LogNormal(-0.7, 1.0),
         free=False,
         description="expected flashes of activity that left no cluster, above zero",
+    ),
+    Parameter(
+        "drift_velocity", "cm/us", 0.16, dist.LogNormal(-1.833, 0.01), free=False, description="of the electrons"
     ),
 )
 
@@ -70,6 +74,12 @@ class Settings(InputSettings):
     highest_pe: int = Field(100_000, ge=2, le=10_000_000, description="largest background flash [p.e.]")
     concentration: float = Field(0.5, gt=0, description="of the sensors' shares in background flashes (Dirichlet)")
     saturation_pe: float = Field(float("inf"), ge=1, description="light at which a sensor's range ends [p.e.]")
+    width_cm: float = Field(
+        0.2, gt=0, description="error of the shift where the time of the flash is known [cm]; inf: times are not used"
+    )
+    window_us: float = Field(
+        400.0, gt=0, description="window around the trigger in which background flashes are recorded [us]"
+    )
     coarse_cm: float = Field(2.5, gt=0, description="step along the drift at which light is looked up [cm]")
     cell_cm: float = Field(2.0, gt=0, description="points are merged in cells of this size [cm]")
 
@@ -87,7 +97,8 @@ def flashes(values, inputs):
 
 def emission(values):
     """What is inferred, from values by parameter name."""
-    return Emission(values["light_scale"], values["model_error"], values["background_rate"])
+    names = ("light_scale", "model_error", "background_rate", "drift_velocity")
+    return Emission(*(values[name] for name in names))
 
 
 def load(settings, priors):
@@ -105,6 +116,8 @@ def load(settings, priors):
         detector.alive,
         settings.excess_noise,
         settings.saturation_pe,
+        settings.width_cm,
+        settings.window_us,
     )
     light = ExpectedLight(visibility, settings.quantum_efficiency)
     return matching_inputs(clusters, volumes, light, recording, priors, LookUp(settings.coarse_cm, settings.cell_cm))
@@ -142,19 +155,22 @@ def start(inputs, data):
 
 
 def complete(key, draws, inputs, data):
-    """Assignment and shift of every cluster for each posterior draw."""
+    """Assignment, shift [cm] and time [us] of every cluster for each posterior draw."""
 
     @jax.jit
     def drawn(keys, draws, inputs, data):
         def one(row):
             key, values = row
-            return flashes(draw(PARAMETERS, {**inputs.priors, **values}), inputs).complete(key, data)
+            values = draw(PARAMETERS, {**inputs.priors, **values})
+            assignment, shift_cm = flashes(values, inputs).complete(key, data)
+            light = inputs.light
+            time_us = time_of_shift(shift_cm, light.assumed_time_us, values["drift_velocity"], light.direction)
+            return {"assignment": assignment, "shift_cm": shift_cm, "time_us": time_us}
 
         return jax.lax.map(one, (keys, draws))
 
     keys = jax.random.split(key, len(next(iter(draws.values()))))
-    assignment, shift_cm = drawn(keys, {name: jnp.asarray(values) for name, values in draws.items()}, inputs, data)
-    return {"assignment": assignment, "shift_cm": shift_cm}
+    return drawn(keys, {name: jnp.asarray(values) for name, values in draws.items()}, inputs, data)
 
 
 def describe(inputs, data=None):
@@ -162,6 +178,7 @@ def describe(inputs, data=None):
     sizes = {"events": inputs.n_events, "clusters": inputs.clusters.n_clusters, "sensors": len(inputs.recording.live)}
     if data is not None:
         sizes["flashes"] = int(jnp.isfinite(data).any(axis=2).sum())
+        sizes["flashes with a time"] = int(jnp.isfinite(data[..., -1]).sum())
     if inputs.plan is not None:
         sizes["pairs that matter"] = int((inputs.plan.table >= 0).sum())
         sizes["largest component"] = int((inputs.plan.table >= 0).any(axis=1).sum(axis=1).max())

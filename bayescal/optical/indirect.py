@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -96,13 +97,34 @@ def _phase(zones: Zones, medium: Coefficients) -> Float[Array, "cell patch azimu
 
 
 def _fourier(kernel: Float[Array, "source target azimuth"]) -> Blocks:
-    return jnp.moveaxis(jnp.fft.rfft(kernel, axis=-1).real, -1, 0)
+    """Components of kernels that are the same to both sides."""
+    return jnp.einsum("sta,am->mst", kernel, _waves(kernel.shape[2]).real)
 
 
 def _fourier_moments(
     kernel: Float[Array, "source target azimuth moment"],
 ) -> Complex[Array, "mode source moment target"]:
-    return jnp.transpose(jnp.fft.rfft(kernel, axis=2), (2, 0, 3, 1))
+    waves = _waves(kernel.shape[2])
+    parts = (jnp.einsum("stan,am->msnt", kernel, part) for part in (waves.real, waves.imag))
+    return jax.lax.complex(*parts)
+
+
+def _to_modes(light: Float[Array, "zone azimuth *moment"]) -> Complex[Array, "mode zone *moment"]:
+    waves = _waves(light.shape[1])
+    return jax.lax.complex(*(jnp.tensordot(part.T, light, axes=(1, 1)) for part in (waves.real, waves.imag)))
+
+
+def _from_modes(modes: Complex[Array, "order mode patch"], n_azimuth: int) -> Float[Array, "order patch azimuth"]:
+    """The inverse; components between the first and the last stand for two."""
+    waves = _waves(n_azimuth)
+    twice = np.where(np.isin(np.arange(waves.shape[1]), (0, n_azimuth // 2)), 1.0, 2.0) / n_azimuth
+    back = (modes.real, waves.real * twice), (modes.imag, waves.imag * twice)
+    return sum(jnp.einsum("omp,am->opa", part, wave) for part, wave in back)
+
+
+def _waves(n_azimuth: int) -> Complex[np.ndarray, "azimuth mode"]:
+    """Of a Fourier transform over an even number of azimuths; as a matrix, it is as fast as a fast one for so few."""
+    return np.exp(-2j * np.pi / n_azimuth * np.outer(np.arange(n_azimuth), np.arange(n_azimuth // 2 + 1)))
 
 
 def reflection_orders(transport: Transport, fate: FirstFate) -> Float[Array, "order patch azimuth"]:
@@ -112,14 +134,14 @@ def reflection_orders(transport: Transport, fate: FirstFate) -> Float[Array, "or
         transport: in the medium.
         fate: of the source's rays in the same medium.
     """
-    paths = jnp.moveaxis(jnp.fft.rfft(fate.path_m, axis=1), 1, 0)
+    paths = _to_modes(fate.path_m)
     scattered = jnp.einsum("mc,mcp->mp", paths.reshape(paths.shape[0], -1), transport.from_paths)
     orders = [scattered]
-    arrived = scattered + jnp.fft.rfft(fate.arrived, axis=1).T
+    arrived = scattered + _to_modes(fate.arrived)
     for _ in range(N_REFLECTIONS):
         arrived = jnp.einsum("mq,mqp->mp", arrived, transport.from_wall)
         orders.append(arrived)
-    return jnp.fft.irfft(jnp.stack(orders).transpose(0, 2, 1), n=fate.arrived.shape[1], axis=2)
+    return _from_modes(jnp.stack(orders), fate.arrived.shape[1])
 
 
 def sum_orders(orders: Float[Array, "order ..."], reflectivity: Scalar) -> Float[Array, ...]:

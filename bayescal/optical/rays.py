@@ -64,7 +64,7 @@ class Footprint(NamedTuple):
         return FirstFate(path, self.bare.arrived * jnp.exp(-attenuation * self.to_patch_m))
 
 
-def isotropic_rays(position_m: Float[Array, " 3"], light: Float[Array, ""] | float, count: int = 384) -> Rays:
+def isotropic_rays(position_m: Float[Array, " 3"], light: Float[Array, ""] | float = 1.0, count: int = 384) -> Rays:
     """Rays in all directions from one point [m]."""
     directions = jnp.asarray(fibonacci_directions(count))
     origin = jnp.broadcast_to(jnp.asarray(position_m), directions.shape)
