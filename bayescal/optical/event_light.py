@@ -16,7 +16,7 @@ from bayescal.optical.emission import Emission
 from bayescal.optical.indirect import PatchesAtSensors, make_transport, reflection_orders, sum_orders
 from bayescal.optical.light_table import coefficients
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Scintillator, Spectrum, Water
-from bayescal.optical.rays import Rays, footprint
+from bayescal.optical.rays import Footprint, Rays, footprint
 from bayescal.optical.sensors import Photosensors
 from bayescal.optical.zones import Zones
 
@@ -146,16 +146,25 @@ def indirect_optics(
     return IndirectOptics(zones, at_sensors, medium, spectrum, detector.reflectivity)
 
 
-@eqx.filter_jit
 def indirect_of_event(emission: Emission, optics: IndirectOptics) -> Float[Array, " sensor"]:
     """Scattered and reflected light of an event at every sensor [p.e. of a sensor of efficiency one]."""
-    feet = footprint(emission_rays(emission), optics.zones)
+    feet = _footprint(emission, optics.zones)
     total = jnp.zeros(optics.zones.n_patches * optics.zones.n_azimuth)
-    for number in range(optics.spectrum.wavelength_nm.shape[0]):
-        medium = coefficients(optics.medium, jnp.asarray(optics.spectrum.wavelength_nm)[number])
-        orders = reflection_orders(make_transport(optics.zones, medium), feet.in_medium(medium.attenuation))
-        total += jnp.asarray(optics.spectrum.weight)[number] * sum_orders(orders, optics.reflectivity).reshape(-1)
+    for wavelength, weight in zip(optics.spectrum.wavelength_nm, optics.spectrum.weight, strict=True):
+        total += weight * _on_patches(feet, optics, jnp.asarray(wavelength))
     return optics.at_sensors(total[:, None])[:, 0]
+
+
+@eqx.filter_jit
+def _footprint(emission: Emission, zones: Zones) -> Footprint:
+    return footprint(emission_rays(emission), zones)
+
+
+@eqx.filter_jit
+def _on_patches(feet: Footprint, optics: IndirectOptics, wavelength_nm: Float[Array, ""]) -> Float[Array, " patch"]:
+    medium = coefficients(optics.medium, wavelength_nm)
+    orders = reflection_orders(make_transport(optics.zones, medium), feet.in_medium(medium.attenuation))
+    return sum_orders(orders, optics.reflectivity).reshape(-1)
 
 
 def emission_rays(emission: Emission) -> Rays:

@@ -1,0 +1,91 @@
+"""A muon in a small tank and in Super-Kamiokande: densities, files, seeds and a fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayescal.errors import InputError
+from bayescal.model_files import load_model
+from bayescal.testing import check_gradient
+
+NAMES = ("vertex_x", "vertex_y", "vertex_z", "slope_1", "slope_2", "kinetic_energy", "event_time")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("cherenkov_track").module
+
+
+@pytest.fixture(scope="module")
+def example(model):
+    return model.example(jax.random.key(1))
+
+
+def values(model, x):
+    """Of all parameters, from the seven of a straight track and 16 bends."""
+    base = {p.name: p.nominal for p in model.PARAMETERS}
+    return base | dict(zip(NAMES, x[:7], strict=True)) | {"bend_1": x[7:15], "bend_2": x[15:]}
+
+
+def at_start(model, inputs, data):
+    first = model.start(inputs, data)
+    return np.concatenate([[float(first[name]) for name in NAMES], 0.3 * np.sin(np.arange(16.0))])
+
+
+def test_example_finds_the_muon_again(model, example):
+    """The seed lies within half a metre and 20 degrees of the muon, and within a third of its energy."""
+    inputs, data = example
+    first = model.start(inputs, data)
+    vertex = np.array([float(first[f"vertex_{axis}"]) for axis in "xyz"])
+    assert np.linalg.norm(vertex - [-0.8, 0.0, 0.0]) < 0.5
+    assert np.asarray(inputs.frame)[2] @ [1.0, 0.0, 0.0] > np.cos(np.deg2rad(20))
+    assert 200 < float(first["kinetic_energy"]) < 400
+
+
+def test_gradient_is_that_of_differences(model, example):
+    inputs, data = example
+    x = at_start(model, inputs, data)
+    scale = np.where(np.arange(23) == 5, 300.0, 1.0)
+
+    def log_p(y):
+        return model.hits(values(model, y * scale), inputs).log_prob(data).sum()
+
+    check_gradient(log_p, x / scale, rtol=1e-5, step=1e-5)
+
+
+def test_two_calls_give_the_same_bits(model, example):
+    inputs, data = example
+    x = jnp.asarray(at_start(model, inputs, data))
+    both = [jax.jit(lambda y: model.hits(values(model, y), inputs).log_prob(data).sum())(x) for _ in range(2)]
+    assert float(both[0]) == float(both[1])
+
+
+def test_sensors_that_are_not_active_have_indirect_light_only(model, example):
+    inputs, data = example
+    x = at_start(model, inputs, data)
+    few = type(inputs)(**(vars(inputs) | {"active": inputs.active[:100]}))
+    direct = np.asarray(model.hits(values(model, x), few).arrivals.direct)
+    assert (direct[np.asarray(inputs.active[:100])] > 0).all()
+    assert (np.delete(direct, np.asarray(inputs.active[:100])) == 0).all()
+
+
+def test_file_holds_what_was_drawn(model, example, tmp_path):
+    inputs, data = example
+    model.write(tmp_path / "hits.h5", data, inputs, {"kinetic_energy": 300.0})
+    np.testing.assert_allclose(model.read(tmp_path / "hits.h5", inputs), np.where(data[:, :1] > 0, data, 0.0))
+    assert float(model.read_truth(tmp_path / "hits.h5")["kinetic_energy"]) == 300.0
+    (tmp_path / "hits.h5").write_bytes(b"not HDF5")
+    with pytest.raises(InputError, match=r"hits\.h5"):
+        model.read(tmp_path / "hits.h5", inputs)
+
+
+def test_hooks_describe_the_inputs(model, example):
+    inputs, data = example
+    found = model.describe(inputs, data)
+    assert (found["sensors"], found["hits"]) == (194, int((data[:, 0] > 0).sum()))
+    assert model.exposure(inputs) == (1, "events")
+    assert model.tempered(inputs, 0).blur_rad > model.tempered(inputs, 1).blur_rad
+    assert model.tempered(inputs, 2) is None
+    assert set(model.readouts(inputs)) == {"live", "event", "sensor", "x_m", "y_m", "z_m"}
+    assert float(jnp.nansum(model.recorded(data, inputs)["charge"])) == pytest.approx(float(data[:, 0].sum()))

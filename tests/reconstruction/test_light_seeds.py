@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from bayescal.optical.geometry import Cylinder, Sphere, grid_on_cylinder, spiral_on_sphere
+from bayescal.reconstruction.light_seeds import seed_event
+
+TANKS = {
+    "cylinder": (Cylinder(16.9, 36.2), grid_on_cylinder(Cylinder(16.9, 36.2), 2.0, 50, 17, 0.254)),
+    "sphere": (Sphere(17.5), spiral_on_sphere(Sphere(17.5), 1500)),
+}
+
+
+@pytest.mark.parametrize("kind", TANKS)
+def test_a_flash_is_found_where_it_was(kind):
+    """A point that flashes, 2 ns spread and a fifth of the hits late by 30 ns on average."""
+    tank, sensors = TANKS[kind]
+    rng = np.random.default_rng(1)
+    place, start = np.array([4.0, -6.0, 8.0]), 12.0
+    time = start + 4.62 * np.linalg.norm(sensors - place, axis=1) + rng.normal(0, 2.0, len(sensors))
+    time += rng.exponential(30.0, len(sensors)) * (rng.uniform(size=len(sensors)) < 0.2)
+    distance = np.linalg.norm(sensors - place, axis=1)
+    toward = (sensors - place) @ [0.0, 0.6, 0.8] / distance
+    opening = -np.sum((sensors - place) * tank.inward_normal(sensors), axis=1) / distance**3
+    seed = seed_event(sensors, np.where(toward > 0.7, 1.0, 1e-3) * opening, time, tank, 4.62)
+    assert np.linalg.norm(seed.position_m - place) < 0.6
+    assert abs(seed.time_ns - start) < 3.0
+    assert seed.direction @ [0.0, 0.6, 0.8] > np.cos(0.15)
+
+
+def test_a_tank_smaller_than_the_steps_is_its_middle():
+    sensors = spiral_on_sphere(Sphere(0.4), 50)
+    seed = seed_event(sensors, np.ones(50), np.full(50, 3.0), Sphere(0.4), 4.6)
+    assert np.linalg.norm(seed.position_m) < 1.5
