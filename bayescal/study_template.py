@@ -105,7 +105,8 @@ def parameter_lines(parameters: Sequence[Parameter], values: Mapping[str, Any]) 
 def about(parameter: Parameter) -> str:
     """Description, unit and nominal value of a parameter in one line."""
     unit = f" [{parameter.unit}]" if parameter.unit else ""
-    one_each = f", one value an {parameter.per}" if parameter.per else ""
+    article = "an" if (parameter.per or "")[:1] in "aeiou" else "a"
+    one_each = f", one value {article} {parameter.per}" if parameter.per else ""
     return f"{parameter.description or parameter.name}{unit}{one_each}; nominal {float(parameter.nominal):g}"
 
 

@@ -1,11 +1,12 @@
 """Flash matching and T0: speed, pairs kept, calibration of probabilities, resolution and coverage.
 
     python benchmarks/matching.py match          10 clusters and 10 flashes in ICARUS, photon library of 10 cm voxels
+    python benchmarks/matching.py siren          the same with a network of 5 x 512 in place of the library
     python benchmarks/matching.py pairs          pairs kept for 20 and for 100 clusters, same detector; with times, too
     python benchmarks/matching.py calibration    of matches given probability p, the part that is right
     python benchmarks/matching.py t0             1,000 tracks in Module-0: gains unknown to 10 %, drawn anew for each
 
-Without an argument all four. The library of ICARUS is made first, with the optics of `bayescal.light.visibility`.
+Without an argument all five. The library of ICARUS is made first, with the optics of `bayescal.light.visibility`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bayescal.light.box import Box
 from bayescal.light.detector import DriftVolumes, ExpectedLight
 from bayescal.light.library import PhotonLibrary, voxel_centres_cm
 from bayescal.light.sensors import Sensors
+from bayescal.light.siren import Architecture, initialise, log_link
 from bayescal.light.tabulation import tabulate
 from bayescal.light.visibility import Medium, PhysicalVisibility
 from bayescal.likelihoods.counts import CountReadout
@@ -91,6 +93,14 @@ def icarus() -> Setup:
     active = np.array([[-358.49, -181.86, -894.951], [-61.94, 134.96, 894.951]])
     volumes = DriftVolumes(active[:1], active[1:], np.ones(1))
     return Setup(Light(ExpectedLight(library, QUANTUM_EFFICIENCY), CountReadout(GAIN_ERROR)), volumes)
+
+
+def network(setup: Setup) -> Setup:
+    """The detector with a network in place of its library: of siren-lartpc's size for ICARUS, not trained."""
+    library = setup.light.expected.visibility
+    mean = library.visibility.mean(axis=(0, 1, 2))
+    siren = initialise(jax.random.key(0), Architecture(len(mean), 512, 5), log_link(mean), library.box)
+    return setup._replace(light=Light(ExpectedLight(siren, QUANTUM_EFFICIENCY), setup.light.readout))
 
 
 def module0() -> Setup:
@@ -184,6 +194,11 @@ def measure_match() -> None:
     both = np.isfinite(found.log_weight) & np.isfinite(finer.log_weight)
     change = np.abs(found.log_weight[both] - finer.log_weight[both])
     print(f"halving both steps changes a log-evidence by up to {change.max():.3f}")
+
+
+def measure_siren() -> None:
+    """Print the time of 10 clusters and 10 flashes where a network of 5 x 512 is looked up."""
+    matched(network(icarus()), 10)
 
 
 def measure_pairs() -> None:
@@ -294,6 +309,7 @@ def report_t0(name: str, batch: ClusterBatch, shift_cm: np.ndarray, counts: np.n
 
 QUESTIONS = {
     "match": measure_match,
+    "siren": measure_siren,
     "pairs": measure_pairs,
     "calibration": measure_calibration,
     "t0": measure_t0,

@@ -26,6 +26,7 @@ from rich.console import Console
 
 import bayescal
 from bayescal.diagnostics import convergence, report, summary_table
+from bayescal.diagnostics.plots_light import predicted_light_figure
 from bayescal.light.made_tracks import crossing_tracks
 from bayescal.likelihoods.counts import PhotonCounts
 from bayescal.likelihoods.track_flashes import track_inputs
@@ -35,7 +36,7 @@ from bayescal.readers.light_detector import read_light_detector
 parser = argparse.ArgumentParser()
 parser.add_argument("--tracks", type=int, default=300, help="number of tracks to calibrate on")
 parser.add_argument("--method", default="nuts", help="of the fit")
-parser.add_argument("--output", type=Path, default=Path("example-output"), help="folder for figure and report")
+parser.add_argument("--output", type=Path, default=Path("example-output"), help="folder for figures and report")
 options = parser.parse_known_args()[0]
 options.output.mkdir(parents=True, exist_ok=True)
 
@@ -76,7 +77,7 @@ def tracks(key, count):
 
 
 inputs, _, counts = tracks(jax.random.key(1), options.tracks)
-held_out, held_out_mean, _ = tracks(jax.random.key(2), 500)
+held_out, held_out_mean, held_out_counts = tracks(jax.random.key(2), 500)
 print(model.describe(inputs, counts))
 
 # %% [markdown]
@@ -135,5 +136,9 @@ for name, ratio in ratios.items():
 right.set(xlabel="predicted over true light - 1 [%]", ylabel="tracks and sensors")
 right.legend(frameon=False)
 figure.savefig(options.output / "light_on_tracks.png", dpi=150)
+predicted = {"before the calibration": before, "after the calibration": after}
+predicted_light_figure(held_out_counts.astype(float), predicted).savefig(
+    options.output / "light_predicted.png", dpi=150
+)
 report(fit, options.output / "light.html")
-print(f"figure and report: {options.output}")
+print(f"figures and report: {options.output}")

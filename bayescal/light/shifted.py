@@ -59,3 +59,20 @@ def light_between(scan: Scan, shift_cm: Float[Array, " place"]) -> Float[Array, 
     rise = t * t * (3 - 2 * t)
     cubic = low + rise * (high - low) + step * t * (1 - t) * ((1 - t) * slope_low - t * slope_high)
     return jnp.maximum(cubic, LEAST_PE)
+
+
+def shift_of_time(time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
+    """Shift [cm] of clusters whose time [us] is not the assumed one: charge that starts later is nearer the anode.
+
+    Args:
+        time_us: time of the cluster.
+        assumed_us: time that its positions assume.
+        velocity_cm_per_us: drift velocity.
+        direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
+    """
+    return direction * velocity_cm_per_us * (time_us - assumed_us)
+
+
+def time_of_shift(shift_cm: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
+    """Time [us] of clusters with a shift [cm]; the inverse of `shift_of_time`."""
+    return assumed_us + direction * shift_cm / velocity_cm_per_us

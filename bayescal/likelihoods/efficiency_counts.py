@@ -29,8 +29,8 @@ _LOST = 1e-12  # probability of more dark counts than are summed over
 class _Sums(NamedTuple):
     """Of one sensor's runs, shape of the batch; `weight` has a first axis of D."""
 
-    count: Real
-    mean: Real
+    counted: Real
+    exposure: Real
     log_factors: Real
     weight: Real
 
@@ -87,7 +87,7 @@ class EfficiencyCounts(dist.Distribution):
     def log_prob(self, value: ArrayLike) -> Real:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Log probability of the counts of each sensor."""
         sums = self._sums(value)
-        total, exposure = self.shape_ + sums.count, self.rate + sums.mean
+        total, exposure = self.shape_ + sums.counted, self.rate + sums.exposure
         closed = self.shape_ * jnp.log(self.rate) - total * jnp.log(exposure) + gammaln(total) - gammaln(self.shape_)
         return sums.log_factors + closed + jnp.log(jnp.sum(sums.weight, axis=0))
 
@@ -96,7 +96,7 @@ class EfficiencyCounts(dist.Distribution):
         dark_key, efficiency_key = jax.random.split(key)
         sums = self._sums(value)
         dark = jax.random.categorical(dark_key, jnp.log(sums.weight), axis=0)
-        return jax.random.gamma(efficiency_key, self.shape_ + sums.count - dark) / (self.rate + sums.mean)
+        return jax.random.gamma(efficiency_key, self.shape_ + sums.counted - dark) / (self.rate + sums.exposure)
 
     def _sums(self, value: ArrayLike) -> _Sums:
         count = jnp.where(self.live, jnp.asarray(value, jnp.float64), 0.0)
@@ -108,7 +108,8 @@ class EfficiencyCounts(dist.Distribution):
     def _dark_weights(self, count: Real, mean: Real, total: Real, exposure: Real) -> Real:
         """Probability of D dark counts over that of none, shape (D, sensor)."""
         coefficients = _coefficients(count, self.dark / mean, self.n_dark)
-        weights, factor = coefficients[:1], jnp.ones_like(total)
+        weights: list[Real] = coefficients[:1]
+        factor = jnp.ones_like(total)
         for dark in range(1, self.n_dark + 1):
             possible = dark <= total
             left = jnp.where(possible, self.shape_ + total - dark, 1.0)
@@ -138,5 +139,6 @@ def _coefficients(count: Real, ratio: Real, degree: int) -> list[Real]:
         sums.append((-1) ** (number + 1) * power.sum(axis=-1))
     found = [jnp.ones_like(count[..., 0])]
     for number in range(1, degree + 1):
-        found.append(sum(sums[n - 1] * found[number - n] for n in range(1, number + 1)) / number)
+        terms = [sums[n - 1] * found[number - n] for n in range(1, number + 1)]
+        found.append(jnp.asarray(sum(terms)) / number)
     return found

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal.errors import InputError
 from bayescal.optical.detector import OpticalDetector, patches_at_sensors, zones_of
 from bayescal.optical.direct import seen_fraction, sight
 from bayescal.optical.indirect import PatchesAtSensors
 from bayescal.optical.light_table import LightTable, Scalar, make_table
 from bayescal.optical.medium import Water, line
-from bayescal.optical.rays import isotropic_rays
+from bayescal.optical.rays import Rays, isotropic_rays
 from bayescal.optical.sensors import Photosensors
 
 
@@ -74,14 +75,27 @@ def run_light(
         detector: filled with water.
         position_m: of the sources, inside the tank [m].
         wavelength_nm: at each of them [nm].
+
+    Raises:
+        InputError: a source that is not inside the tank, or a wavelength that sensors do not see.
     """
     positions, wavelengths = np.asarray(position_m, float), np.asarray(wavelength_nm, float)
+    outside = ~np.asarray(detector.tank.contains(positions))
+    if outside.any():
+        place = positions[np.argmax(outside)].tolist()
+        raise InputError(f"position_m: {place} is not inside the tank of {detector.name}; move the source")
+    unseen = ~(np.asarray(detector.efficiency(wavelengths)) > 0)
+    if unseen.any():
+        raise InputError(
+            f"wavelength_nm: the sensors of {detector.name} do not see {wavelengths[np.argmax(unseen)]:g} nm; "
+            "leave that wavelength out"
+        )
     zones = zones_of(detector)
     sources = [partial(_rays, position) for position in positions for _ in wavelengths]
     table = make_table(sources, [line(each) for _ in positions for each in wavelengths], zones)
     return RunLight(positions, wavelengths, detector.sensors, table, patches_at_sensors(detector, zones))
 
 
-def _rays(position_m: np.ndarray, wavelength_nm: Array) -> object:
+def _rays(position_m: np.ndarray, wavelength_nm: Array) -> Rays:
     del wavelength_nm
     return isotropic_rays(jnp.asarray(position_m), 1.0)

@@ -108,16 +108,27 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
     def in_parts(values: Array) -> Array:
         return values.reshape(count // size, size, *values.shape[1:])
 
-    varying = (emission.position_m, emission.direction, emission.weight, emission.cos_theta_c, emission.cone_width)
-    parts = tuple(in_parts(each) for each in (*varying, emission.time_ns))
+    parts = tuple(in_parts(each) for each in _varying(emission))
     total, _ = jax.lax.scan(
-        lambda carry, each: add(carry, Emission(*each, emission.profile)), jnp.zeros((3, sensors.n_sensors)), parts
+        lambda carry, each: add(carry, eqx.tree_at(_varying, emission, each)), jnp.zeros((3, sensors.n_sensors)), parts
     )
     centre = sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors)
     alone = passage.delay_ns_per_m * centre.distance_m
     mean = total[0] + LEAST_PE
     first, second = (total[1] + LEAST_PE * alone) / mean, (total[2] + LEAST_PE * alone**2) / mean
     return DirectLight(mean, reference + first, second - first**2)
+
+
+def _varying(emission: Emission) -> tuple[Array, ...]:
+    """What each node has of its own."""
+    return (
+        emission.position_m,
+        emission.direction,
+        emission.weight,
+        emission.cos_theta_c,
+        emission.cone_width,
+        emission.time_ns,
+    )
 
 
 class IndirectOptics(eqx.Module):

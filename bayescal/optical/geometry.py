@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 Points = Float[Array | np.ndarray, "*point 3"]
 Places = Float[np.ndarray, "sensor 3"]
@@ -205,7 +205,7 @@ def find_faults(tank: Tank, position_m: Places, radius_m: float) -> list[Fault]:
     off = np.flatnonzero(np.abs(np.asarray(tank.depth_m(position_m))) > radius_m)
     if off.size:
         faults.append(Fault(off, f"{off.size} sensors are farther from the wall than their radius"))
-    pairs = cKDTree(position_m).query_pairs(2 * radius_m * (1 - 1e-9), output_type="ndarray")
+    pairs = KDTree(position_m).query_pairs(2 * radius_m * (1 - 1e-9), output_type="ndarray")
     touching = np.unique(pairs)
     if touching.size:
         faults.append(Fault(touching, f"{touching.size} of {len(position_m)} sensors overlap another"))

@@ -23,7 +23,7 @@ from bayescal.optical.indirect import (
     reflection_orders,
     sum_orders,
 )
-from bayescal.optical.medium import Spectrum, Water
+from bayescal.optical.medium import Scintillator, Spectrum, Water
 from bayescal.optical.rays import Footprint, Rays, footprint
 from bayescal.optical.zones import Zones
 
@@ -108,9 +108,9 @@ def _in_medium(
     return orders.reshape(*orders.shape[:2], -1)
 
 
-def coefficients(water: Water, wavelength_nm: Scalar) -> Coefficients:
+def coefficients(medium: Water | Scintillator, wavelength_nm: Scalar) -> Coefficients:
     """Coefficients of the medium at one wavelength [1/m]."""
-    return Coefficients(water.absorption(wavelength_nm), water.rayleigh(wavelength_nm), water.mie(wavelength_nm))
+    return Coefficients(medium.absorption(wavelength_nm), medium.rayleigh(wavelength_nm), medium.mie(wavelength_nm))
 
 
 def _nodes() -> _Nodes:

@@ -114,7 +114,7 @@ class Zones(eqx.Module):
             one = _between(first, inner, inner[0], self.tank.radius_m)
             two = _between(second, outer, outer[0], outer[-1])
             off_axis = jnp.sqrt(jnp.maximum(1 - second**2, 1e-24) / (1 - outer[-1] ** 2))
-        ring = one.index[:, :, None] * outer.size + two.index[:, None, :]
+        ring = one.node[:, :, None] * outer.size + two.node[:, None, :]
         share = one.share[:, :, None] * two.share[:, None, :]
         return self._around_axis(position, off_axis, ring.reshape(-1, 4), share.reshape(-1, 4))
 
@@ -124,7 +124,7 @@ class Zones(eqx.Module):
         along = _wall_coordinate(self.tank, position)
         around = _between(along, self.wall, self.wall[0], self.wall[-1])
         to_end = jnp.minimum(along, self.wall[0] + self.wall[-1] - along)
-        return self._around_axis(position, to_end / self.wall[0], around.index, around.share)
+        return self._around_axis(position, to_end / self.wall[0], around.node, around.share)
 
     def _around_axis(self, position: Array, off_axis: Array, ring: Array, share: Array) -> Stencil:
         """Zones of rings at the azimuths around points; within the innermost ring, at those across the axis too.
@@ -147,7 +147,7 @@ class Zones(eqx.Module):
 
 
 class _Between(NamedTuple):
-    index: Int[Array, "point 2"]
+    node: Int[Array, "point 2"]
     share: Float[Array, "point 2"]
 
 

@@ -237,5 +237,7 @@ def _from_table(path: Path, sensors: _Sensors) -> tuple[np.ndarray, np.ndarray, 
     bad = ~np.isfinite(values).all(axis=1) | ~(length > 0)
     if bad.any():
         raise InputError(f"{file}: row {int(np.argmax(bad))} has no finite position or no normal; mend or leave it out")
-    batch = rows["batch"].astype(int) if "batch" in rows.dtype.names else np.arange(len(values)) % sensors.batches
+    batch = (
+        rows["batch"].astype(int) if "batch" in (rows.dtype.names or ()) else np.arange(len(values)) % sensors.batches
+    )
     return values[:, :3], values[:, 3:] / length[:, None], batch

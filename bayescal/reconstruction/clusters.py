@@ -52,8 +52,10 @@ def merge_points(clusters: Clusters, size_cm: float) -> Clusters:
     """
     cell = np.floor(clusters.position_cm / size_cm).astype(np.int64)
     names = np.column_stack([clusters.point_cluster, cell])
-    kept, index = np.unique(names, axis=0, return_inverse=True)
-    index = index.reshape(-1)
+    order = np.lexsort(names.T[::-1])
+    is_new = np.append(True, (np.diff(names[order], axis=0) != 0).any(axis=1))
+    kept, index = names[order[is_new]], np.empty_like(order)
+    index[order] = np.cumsum(is_new) - 1
     # where a cell emits nothing, the centre is that of its points
     weight = np.asarray(clusters.photons) + 1e-9
     moments = [np.bincount(index, weight * axis) for axis in np.asarray(clusters.position_cm).T]
@@ -167,7 +169,7 @@ def in_pieces(batch: ClusterBatch, size: int = _LEAST_POINTS) -> Pieces:
     n_pieces = -(-n_points // size)
     rank = np.arange(cluster.size) - (np.cumsum(n_points) - n_points)[cluster]
     piece, slot = (np.cumsum(n_pieces) - n_pieces)[cluster] + rank // size, rank % size
-    shape = (padded_size(int(n_pieces.sum())), size)
+    shape = (int(n_pieces.sum()), size)
     first = np.asarray(batch.position_cm)[0, 0]
     owner, position_cm = np.zeros(shape[0], np.int64), np.broadcast_to(first, (*shape, 3)).copy()
     sense, photons = np.ones(shape), np.zeros(shape)

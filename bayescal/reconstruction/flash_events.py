@@ -26,9 +26,9 @@ from bayescal.likelihoods.matched_flashes import ClusterLight, Emission, Matched
 from bayescal.likelihoods.partial_matchings import IMPOSSIBLE
 from bayescal.parameters import Prior
 from bayescal.reconstruction.assignments import NEGLIGIBLE, improbable
-from bayescal.reconstruction.clusters import batch_clusters, padded_size
+from bayescal.reconstruction.clusters import batch_clusters
 from bayescal.reconstruction.pairs import PairRows, promise_pairs, refine_pairs, scan_clusters
-from bayescal.reconstruction.t0 import Expected, Grid, make_grid, no_constraint, node_widths
+from bayescal.reconstruction.t0 import Constraint, Expected, Grid, make_grid, node_widths, time_constraint
 
 _LAST = np.iinfo(np.int64).max  # sorts after every node
 _CUT = 35.0  # nodes whose log-density is this far below the best are left out of a plan
@@ -90,6 +90,14 @@ class _Pairs(NamedTuple):
     log_width: NDArray
 
 
+class _SeenTimes(NamedTuple):
+    """Counts, limits and times of the flashes of all events, padding included."""
+
+    counts: NDArray
+    limits: Limits
+    time_us: NDArray
+
+
 _NOTHING = _Pairs(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1)), np.full((1, 1), IMPOSSIBLE))
 
 
@@ -118,12 +126,15 @@ def matching_inputs(
     event_id, event = np.unique(clusters.event_id, return_inverse=True)
     room = int(np.bincount(event).max()) + recording.n_background
     recording = replace(recording, n_flashes=room, n_events=event_id.size)
-    light = ClusterLight(event.reshape(-1), scans)
+    direction = np.asarray(volumes.direction, float)[clusters.volume]
+    light = ClusterLight(event.reshape(-1), scans, np.asarray(clusters.assumed_time_us, float), direction)
     return MatchingInputs(clusters, event_id, light, recording, grid, dict(priors))
 
 
-def arrange(flashes: Flashes, inputs: MatchingInputs, path: Path | str) -> Float[NDArray, "event flash sensor"]:
+def arrange(flashes: Flashes, inputs: MatchingInputs, path: Path | str) -> Float[NDArray, "event flash column"]:
     """Flashes of a file in the shape of the model's data, sensors at the end of their range at the saturation.
+
+    The last column holds their times [us], NaN where they are not known or not used.
 
     Args:
         flashes: the flashes.
@@ -131,8 +142,8 @@ def arrange(flashes: Flashes, inputs: MatchingInputs, path: Path | str) -> Float
         path: file they come from, for the message.
 
     Raises:
-        InputError: flashes of an event without clusters, below the threshold, or with sensors at the end of their range
-            below the model's saturation.
+        InputError: flashes of an event without clusters, below the threshold, with sensors at the end of their range
+            below the model's saturation, or out of the window of times.
     """
     recording = inputs.recording
     place = np.searchsorted(inputs.event_id, flashes.event_id)
@@ -140,31 +151,34 @@ def arrange(flashes: Flashes, inputs: MatchingInputs, path: Path | str) -> Float
     pe = np.where(recording.live, np.round(np.asarray(flashes.pe)), np.nan)
     faint = np.nansum(pe, axis=1) < recording.trigger.threshold_pe
     short = (np.asarray(flashes.saturated) & (pe < recording.saturation_pe)).any(axis=1)
+    measured = np.isfinite(recording.width_cm)
+    time = np.where(measured, np.asarray(flashes.time_us), np.nan)
+    late = np.abs(time) > recording.window_us / 2
     for bad, fault in (
         (unknown, "belongs to no event with clusters: leave it out, or give the file of its clusters"),
         (faint, f"has less than the threshold of {recording.trigger.threshold_pe} p.e.: leave it out or lower that"),
         (short, f"has a saturated sensor below `saturation_pe` = {recording.saturation_pe:g}: lower that"),
+        (late, f"is not in the {recording.window_us:g} us around the trigger: raise `window_us`, or correct its time"),
     ):
         if bad.any():
             row = int(np.argmax(bad))
             raise InputError(f"{path}: event {flashes.event_id[row]}, flash {flashes.flash_id[row]} {fault}")
     rank = np.arange(place.size) - np.searchsorted(place, place)
-    data = np.full((inputs.n_events, max(recording.n_flashes, rank.max() + 1), pe.shape[1]), np.nan)
-    data[place, rank] = np.minimum(pe, recording.saturation_pe)
+    data = np.full((inputs.n_events, max(recording.n_flashes, rank.max() + 1), pe.shape[1] + 1), np.nan)
+    data[place, rank] = np.column_stack([np.minimum(pe, recording.saturation_pe), time])
     return data
 
 
-def as_events(data: Float[NDArray, "event flash sensor"], inputs: MatchingInputs) -> LightEvents:
+def as_events(data: Float[NDArray, "event flash column"], inputs: MatchingInputs) -> LightEvents:
     """The model's data and its clusters as what a file of flashes holds."""
     data = np.asarray(data)
     event, flash = np.nonzero(np.isfinite(data).any(axis=2))
-    pe = data[event, flash]
-    saturated = pe >= inputs.recording.saturation_pe
-    rows = flashes_from_rows(inputs.event_id[event], flash, np.full(event.size, np.nan), pe, saturated)
+    pe, time = data[event, flash, :-1], data[event, flash, -1]
+    rows = flashes_from_rows(inputs.event_id[event], flash, time, pe, pe >= inputs.recording.saturation_pe)
     return LightEvents(inputs.clusters, rows, np.zeros((0, 2), np.int64))
 
 
-def with_plan(inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"], emission: Emission) -> MatchingInputs:
+def with_plan(inputs: MatchingInputs, data: Float[NDArray, "event flash column"], emission: Emission) -> MatchingInputs:
     """The inputs with the plan for observed flashes: pairs that matter, and nodes where their shift may be.
 
     Args:
@@ -187,7 +201,7 @@ def with_plan(inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"]
     return replace(inputs, plan=plan)
 
 
-def likeliest_scale(inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"], emission: Emission) -> float:
+def likeliest_scale(inputs: MatchingInputs, data: Float[NDArray, "event flash column"], emission: Emission) -> float:
     """The scale of light that explains the flashes best, to 2.5 %, the other constants being given.
 
     Args:
@@ -195,7 +209,7 @@ def likeliest_scale(inputs: MatchingInputs, data: Float[NDArray, "event flash se
         data: the flashes.
         emission: the other constants; its scale is not used.
     """
-    broad = Emission(1.0, _BROAD_ERROR, emission.background_rate)
+    broad = Emission(1.0, _BROAD_ERROR, emission.background_rate, emission.drift_velocity)
     inputs, plan = _planned(inputs, data, broad)
     values = _log_mixtures(replace(inputs, plan=plan), jnp.asarray(data), broad)
     return SEARCHED_SCALES[int(np.argmax(values))]
@@ -203,7 +217,7 @@ def likeliest_scale(inputs: MatchingInputs, data: Float[NDArray, "event flash se
 
 @eqx.filter_jit
 def _log_mixtures(
-    planned: MatchingInputs, data: Float[Array, "event flash sensor"], broad: Emission
+    planned: MatchingInputs, data: Float[Array, "event flash column"], broad: Emission
 ) -> Float[Array, " scale"]:
     """Log-likelihood by scale where each flash is from any cluster or none, whatever the others are from."""
     readout = MatchedFlashes(planned.light, broad, planned.recording, planned.plan)
@@ -235,68 +249,68 @@ def _made(inputs: MatchingInputs) -> MatchPlan:
 
 
 def _planned(
-    inputs: MatchingInputs, data: Float[NDArray, "event flash sensor"], emission: Emission
+    inputs: MatchingInputs, data: Float[NDArray, "event flash column"], emission: Emission
 ) -> tuple[MatchingInputs, MatchPlan]:
     """The inputs with room for the flashes, and a plan of any size."""
     data = np.asarray(data)
     recording = replace(inputs.recording, n_flashes=data.shape[1])
-    rows = data.reshape(-1, data.shape[2])
+    rows, time_us = data[..., :-1].reshape(-1, data.shape[2] - 1), data[..., -1]
     counts, limits = split_limits(rows, rows >= recording.saturation_pe)
     real = np.any(np.isfinite(data), axis=2)
-    log_background = np.zeros(real.shape)
+    log_background = np.where(np.isfinite(time_us), -np.log(recording.window_us), 0.0)
     known = jax.tree.map(lambda values: values[real.ravel()], (counts, limits))
-    log_background[real] = replace(recording.background, rate=1.0).log_density(*known)
-    pairs = _pairs_that_matter(replace(inputs, recording=recording), (counts, limits), log_background, emission)
+    log_background[real] += replace(recording.background, rate=1.0).log_density(*known)
+    seen = _SeenTimes(counts, limits, time_us.ravel())
+    pairs = _pairs_that_matter(replace(inputs, recording=recording), seen, log_background, emission)
     plan = _plan(inputs, pairs, limits, log_background)
     return replace(inputs, recording=recording), plan
 
 
-def _pairs_that_matter(
-    inputs: MatchingInputs, seen: tuple[NDArray, Limits], log_background: NDArray, emission: Emission
-) -> _Pairs:
+def _pairs_that_matter(inputs: MatchingInputs, seen: _SeenTimes, log_background: NDArray, emission: Emission) -> _Pairs:
     """Pairs of all events that are not improbable at given constants, all events at once."""
     light, recording, scale = inputs.light, inputs.recording, emission.light_scale
     scans = Scan(light.scan.shift_cm, scale * light.scan.mean_pe, scale * light.scan.slope_pe_per_cm)
     event = np.asarray(light.event)
-    there = np.any(np.isfinite(seen[0]), axis=1) | np.any(np.asarray(seen[1].sensor) >= 0, axis=1)
+    there = np.any(np.isfinite(seen.counts), axis=1) | np.any(np.asarray(seen.limits.sensor) >= 0, axis=1)
     cluster, flash = np.nonzero(there.reshape(log_background.shape)[event])
     readout = CountReadout(emission.model_error, recording.excess_noise)
     unseen = np.asarray(_log_unrecorded(light, emission, recording))
     reference = log_background[event[cluster], flash] + np.log(float(emission.background_rate))
     reference += unseen[cluster] - np.log1p(-recording.trigger.missed)
-    promises, highest = promise_pairs(scans, seen, readout, _rows(event, cluster, flash, recording))
-    kept = np.flatnonzero(np.asarray(highest)[: cluster.size] - reference > -NEGLIGIBLE)
-    if not kept.size:
-        return _NOTHING
-    rows = _rows(event, cluster[kept], flash[kept], recording)
-    padded = np.resize(kept, rows.cluster.size)
-    chosen = jax.tree.map(lambda values: values[padded], promises)
-    shifts = jax.tree.map(np.asarray, refine_pairs(scans, chosen, seen, readout, inputs.grid, rows))
+    number = event[cluster] * recording.n_flashes + flash
+    rows = PairRows(cluster, number, _constraint(inputs, cluster, seen.time_us[number], emission))
+    reference -= np.where(np.isfinite(seen.time_us[number]), np.log(float(emission.drift_velocity)), 0.0)
+    promises, highest = promise_pairs(scans, seen[:2], readout, rows)
+    kept = np.flatnonzero(highest - reference > -NEGLIGIBLE)
+    chosen, rows = jax.tree.map(lambda values: values[kept], (promises, rows))
+    shifts = refine_pairs(scans, chosen, seen[:2], readout, inputs.grid, rows)
     gain = np.full((event.size, log_background.shape[1]), -np.inf)
-    gain[cluster[kept], flash[kept]] = shifts.log_evidence[: kept.size] - reference[kept]
+    gain[cluster[kept], flash[kept]] = shifts.log_evidence - reference[kept]
     probable = [gain[event == number] for number in range(inputs.n_events)]
     probable = np.concatenate([(own > -NEGLIGIBLE) & ~improbable(own, own) for own in probable])
     real = np.flatnonzero(probable[cluster[kept], flash[kept]])
     if not real.size:
         return _NOTHING
-    shift, log_density = shifts.shift_cm[real], shifts.log_density[real]
-    log_width = np.log(np.maximum(node_widths(jnp.asarray(shift)), 1e-300)) - np.log(shift[:, -1:] - shift[:, :1])
+    shift, log_density = np.asarray(shifts.shift_cm)[real], np.asarray(shifts.log_density)[real]
+    share = np.asarray(node_widths(jnp.asarray(shift))) / (shift[:, -1:] - shift[:, :1])
+    log_width = np.log(np.maximum(share, 1e-300))
     log_width = np.where(log_density > log_density.max(axis=1, keepdims=True) - _CUT, log_width, IMPOSSIBLE)
     return _Pairs(cluster[kept][real], flash[kept][real], shift, log_width)
+
+
+def _constraint(inputs: MatchingInputs, cluster: NDArray, time_us: NDArray, emission: Emission) -> Constraint:
+    """What the time of its flash says of the shift of each cluster."""
+    assumed = jnp.asarray(inputs.light.assumed_time_us)[cluster]
+    direction = jnp.asarray(inputs.light.direction)[cluster]
+    velocity, width = jnp.asarray(emission.drift_velocity), jnp.asarray(inputs.recording.width_cm)
+    made = time_constraint(jnp.asarray(time_us), assumed, velocity, direction, width)
+    return jax.tree.map(np.asarray, made)
 
 
 @eqx.filter_jit
 def _log_unrecorded(light: ClusterLight, emission: Emission, recording: Recording) -> Float[Array, " cluster"]:
     """Log-probability that each cluster has no recorded flash."""
     return MatchedFlashes(light, emission, recording).log_unrecorded()
-
-
-def _rows(event: NDArray, cluster: NDArray, flash: NDArray, recording: Recording) -> PairRows:
-    """Pairs padded in number, their flashes counted through all events; times say nothing."""
-    size = padded_size(max(cluster.size, 1))
-    number = event[cluster] * recording.n_flashes + flash
-    cluster, number = (np.resize(values, size) for values in (cluster, number))
-    return PairRows(cluster, number, no_constraint(size))
 
 
 def _plan(inputs: MatchingInputs, pairs: _Pairs, limits: Limits, log_background: NDArray) -> MatchPlan:

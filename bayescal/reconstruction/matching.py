@@ -32,14 +32,14 @@ from bayescal.reconstruction.assignments import (
     assignment_posterior,
     improbable,
 )
-from bayescal.reconstruction.clusters import ClusterBatch, padded_size
+from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.pairs import (
     PairRows,
     SeenFlashes,
     log_mean,
+    padded_rows,
     promise_pairs,
     refine_pairs,
-    rows_at_a_time,
     scan_clusters,
     seen_flashes,
 )
@@ -92,9 +92,8 @@ def match(  # noqa: PLR0913 both sides, the light, the alternatives and three op
             given.
     """
     scans = scan_clusters(batch, light.expected, grid)
-    flashes = seen_flashes(counts, batch.n_clusters, constraint, saturated)
-    size = (int((np.asarray(batch.row) >= 0).sum()), len(counts))
-    found = weigh(scans, flashes, light.readout, alternatives, grid, size)
+    flashes = seen_flashes(counts, int((np.asarray(batch.row) >= 0).sum()), constraint, saturated)
+    found = weigh(scans, flashes, light.readout, alternatives, grid)
     posterior = assignment_posterior(found.log_weight, found.log_unmatched, sampling)
     return Matching(posterior, found.log_weight, found.log_unmatched, found.pairs, found.shifts)
 
@@ -109,48 +108,47 @@ class Weights(NamedTuple):
 
 
 def weigh(
-    scans: Scan,
-    flashes: SeenFlashes,
-    readout: Readout,
-    alternatives: tuple[Background, Trigger],
-    grid: Grid,
-    size: tuple[int, int],
+    scans: Scan, flashes: SeenFlashes, readout: Readout, alternatives: tuple[Background, Trigger], grid: Grid
 ) -> Weights:
     """Weights of all pairs of an event.
 
     Args:
-        scans: light of the clusters along their ranges, padded in number.
-        flashes: the flashes, padded in number.
+        scans: light of the clusters along their ranges, and rows of padding.
+        flashes: the flashes.
         readout: distribution of the counts of an expected light.
         alternatives: flashes without a cluster, and clusters without a flash.
         grid: numbers of nodes.
-        size: numbers of real clusters and flashes.
     """
     background, trigger = alternatives
-    there = np.ix_(*map(range, size))
-    log_bound, log_unmatched = _bounds(scans, flashes.counts, readout, trigger)
-    unmatched = np.asarray(log_unmatched)[: size[0]]
-    counts, limits = jax.tree.map(lambda values: values[: size[1]], (flashes.counts, flashes.limits))
-    log_background = background.log_density(counts, limits)
+    bound, unmatched = _pair_bounds(scans, flashes, readout, trigger)
+    log_background = background.log_density(flashes.counts, flashes.limits)
     reference = log_background + unmatched[:, None] - np.log1p(-trigger.missed)
-    bound = (np.asarray(log_bound) + _time_bound(scans, flashes.constraint))[there] - reference
-    bound = np.where(bound > -NEGLIGIBLE, bound, -np.inf)
-    known = np.full(bound.shape, -np.inf)
-    likely = _padded_pairs(rows := np.argwhere(np.isfinite(bound)), np.arange(len(rows)))
-    promises, log_highest = promise_pairs(scans, flashes[:2], readout, likely.rows(flashes.constraint))
-    bound[likely.real] = np.asarray(log_highest)[: likely.n_real] - reference[likely.real]
+    likely = np.argwhere(bound - reference > -NEGLIGIBLE)
+    promises, log_highest = promise_pairs(scans, flashes[:2], readout, _rows(likely, flashes.constraint))
+    bound = np.full(bound.shape, -np.inf)
+    bound[tuple(likely.T)] = log_highest - reference[tuple(likely.T)]
     bound = np.where(bound > -NEGLIGIBLE, bound, -np.inf)
     first = np.isfinite(bound) & (_is_best(bound) | _is_best(bound.T).T)
+    known = np.full(bound.shape, -np.inf)
     chosen, parts = first, []
     for _ in range(2):
-        pairs = _among(likely, chosen)
-        chosen_promises = jax.tree.map(lambda values, place=pairs.place: values[place], promises)
-        rows = pairs.rows(flashes.constraint)
-        shifts = refine_pairs(scans, chosen_promises, flashes[:2], readout, grid, rows)
-        known[pairs.real] = np.asarray(shifts.log_evidence)[: pairs.n_real] - reference[pairs.real]
+        place = np.flatnonzero(chosen[tuple(likely.T)])
+        pairs, own = likely[place], jax.tree.map(lambda values, place=place: values[place], promises)
+        shifts = refine_pairs(scans, own, flashes[:2], readout, grid, _rows(pairs, flashes.constraint))
+        known[tuple(pairs.T)] = shifts.log_evidence - reference[tuple(pairs.T)]
         parts.append((pairs, shifts))
         chosen = np.isfinite(bound) & ~first & ~improbable(np.where(first, known, bound), known)
     return Weights(known + unmatched[:, None], unmatched, *_in_order(parts))
+
+
+def _pair_bounds(
+    scans: Scan, flashes: SeenFlashes, readout: Readout, trigger: Trigger
+) -> tuple[Float[NDArray, "cluster flash"], Float[NDArray, " cluster"]]:
+    """A bound of the log-evidence of each pair, its time included, and u of each cluster."""
+    n_clusters, n_flashes = flashes.constraint.mean_cm.shape
+    log_bound, log_unmatched = map(np.asarray, _bounds(scans, padded_rows(flashes.counts), readout, trigger))
+    ends_cm = np.asarray(scans.shift_cm)[:n_clusters, [0, -1]]
+    return log_bound[:n_clusters, :n_flashes] + _time_bound(ends_cm, flashes.constraint), log_unmatched[:n_clusters]
 
 
 def _is_best(gain: NDArray) -> NDArray:
@@ -158,43 +156,18 @@ def _is_best(gain: NDArray) -> NDArray:
     return np.arange(gain.shape[1]) == np.argmax(gain, axis=1)[:, None]
 
 
-class _Pairs(NamedTuple):
-    """Pairs padded by repeating the first, their places among all that are likely, and how many are real."""
-
-    cluster: NDArray
-    flash: NDArray
-    place: NDArray
-    n_real: int
-
-    @property
-    def real(self) -> tuple[NDArray, NDArray]:
-        """Clusters and flashes of the real pairs."""
-        return self.cluster[: self.n_real], self.flash[: self.n_real]
-
-    def rows(self, constraint: Constraint) -> PairRows:
-        """The pairs with what the time of the flash asks of the cluster."""
-        mean, width = (np.asarray(each)[self.cluster, self.flash] for each in (constraint.mean_cm, constraint.width_cm))
-        return PairRows(self.cluster, self.flash, Constraint(mean, width))
+def _rows(pairs: Int[NDArray, "pair 2"], constraint: Constraint) -> PairRows:
+    """The pairs with what the time of the flash asks of the cluster."""
+    cluster, flash = pairs.T
+    return PairRows(cluster, flash, jax.tree.map(lambda values: values[cluster, flash], constraint))
 
 
-def _padded_pairs(pairs: NDArray, place: NDArray) -> _Pairs:
-    """The pairs in a shape of which there are few."""
-    rows = np.column_stack([pairs, place]) if len(pairs) else np.zeros((1, 3), int)
-    return _Pairs(*np.resize(rows, (padded_size(len(rows)), 3)).T, n_real=len(pairs))  # pyright: ignore
-
-
-def _among(pairs: _Pairs, chosen: NDArray) -> _Pairs:
-    """Those of the pairs that are chosen."""
-    place = np.flatnonzero(chosen[pairs.real])
-    return _padded_pairs(np.column_stack(pairs.real)[place], place)
-
-
-def _in_order(parts: list[tuple[_Pairs, ShiftPosterior]]) -> tuple[NDArray, ShiftPosterior]:
+def _in_order(parts: list[tuple[NDArray, ShiftPosterior]]) -> tuple[NDArray, ShiftPosterior]:
     """Pairs by cluster and flash, and their posteriors."""
-    pairs = np.concatenate([np.column_stack(pairs.real) for pairs, _ in parts])
+    pairs = np.concatenate([pairs for pairs, _ in parts])
     order = np.lexsort(pairs.T[::-1])
-    real = [jax.tree.map(lambda v, n=pairs.n_real: np.asarray(v)[:n], shifts) for pairs, shifts in parts]
-    return pairs[order], jax.tree.map(lambda *values: np.concatenate(values)[order], *real)
+    shifts = jax.tree.map(lambda *values: np.concatenate(values)[order], *[shifts for _, shifts in parts])
+    return pairs[order], shifts
 
 
 @eqx.filter_jit
@@ -209,7 +182,7 @@ def _bounds(
         variance = readout(found.mean_pe).variance
         return _log_bound(found, variance, seen, present), _log_unmatched(found, variance, trigger)
 
-    return jax.lax.map(one, scans, batch_size=rows_at_a_time(scans, scans.shift_cm.shape[0]))
+    return jax.lax.map(one, scans)
 
 
 @eqx.filter_jit
@@ -247,10 +220,10 @@ def _log_unmatched(found: Scan, variance: Float[Array, "node sensor"], trigger: 
     return log_mean(each, found.shift_cm)
 
 
-def _time_bound(scans: Scan, constraint: Constraint) -> NDArray:
+def _time_bound(ends_cm: Float[NDArray, "cluster 2"], constraint: Constraint) -> NDArray:
     """Highest log-density of a flash's time on each cluster's range; -inf where it asks for a shift far outside."""
     known = np.isfinite(constraint.width_cm)
     width = np.where(known, constraint.width_cm, 1.0)
-    ends = np.asarray(scans.shift_cm)[:, [0, -1], None]
-    inside = (constraint.mean_cm > ends[:, 0] - _SIGMAS * width) & (constraint.mean_cm < ends[:, 1] + _SIGMAS * width)
+    lowest, highest = ends_cm[:, :1], ends_cm[:, 1:]
+    inside = (constraint.mean_cm > lowest - _SIGMAS * width) & (constraint.mean_cm < highest + _SIGMAS * width)
     return np.where(known, np.where(inside, -np.log(np.sqrt(2 * np.pi) * width), -np.inf), 0.0)

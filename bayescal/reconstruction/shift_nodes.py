@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def shift_nodes(
     seen, numbers = split_limits(counts, saturated), np.arange(len(counts))
     pairs = PairRows(numbers, numbers, constraint)
     promises, _ = promise_pairs(scan, seen, readout, pairs)
-    shift = refine_pairs(scan, promises, seen, readout, grid, pairs).shift_cm
+    shift = jnp.asarray(refine_pairs(scan, promises, seen, readout, grid, pairs).shift_cm)
     weight = node_widths(shift)
     light = jax.jit(jax.vmap(light_between))(scan, shift)
     return ShiftNodes(*map(np.asarray, (shift, weight / weight.sum(axis=-1, keepdims=True), light)))

@@ -22,7 +22,8 @@ from jaxtyping import Array, Bool, Float
 from numpy.typing import NDArray
 from numpyro.distributions import Distribution
 
-from bayescal.light.shifted import LEAST_PE, Scan, light_between, scan_of_light
+from bayescal.light.shifted import LEAST_PE, Scan, light_between, scan_of_light, shift_of_time
+from bayescal.light.shifted import time_of_shift as time_of_shift
 from bayescal.likelihoods.limits import Limits, log_at_least, no_limits, split_limits
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.special import log_normal_pdf
@@ -127,23 +128,6 @@ def make_grid(batch: ClusterBatch, *, coarse_cm: float = 5.0, n_fine: int = 64) 
     range_cm = float(np.max(np.asarray(batch.highest_cm) - np.asarray(batch.lowest_cm)))
     n_coarse = math.ceil(range_cm / coarse_cm) + 1
     return Grid(-(-n_coarse // _LEAST_NODES) * _LEAST_NODES, n_fine)
-
-
-def shift_of_time(time_us: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
-    """Shift [cm] of clusters whose time [us] is not the assumed one: charge that starts later is nearer the anode.
-
-    Args:
-        time_us: time of the cluster.
-        assumed_us: time that its positions assume.
-        velocity_cm_per_us: drift velocity.
-        direction: of the drift along x, 1 or -1, as in `DriftVolumes`.
-    """
-    return direction * velocity_cm_per_us * (time_us - assumed_us)
-
-
-def time_of_shift(shift_cm: Array, assumed_us: Array, velocity_cm_per_us: Array, direction: Array) -> Array:
-    """Time [us] of clusters with a shift [cm]; the inverse of `shift_of_time`."""
-    return assumed_us + direction * shift_cm / velocity_cm_per_us
 
 
 def time_constraint(

@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bayescal.reconstruction.assignments import NEGLIGIBLE
-from bayescal.reconstruction.clusters import ClusterBatch, padded_size, unite
+from bayescal.reconstruction.clusters import ClusterBatch, unite
 from bayescal.reconstruction.matching import Background, Trigger, log_no_flash
 from bayescal.reconstruction.pairs import PairRows, promise_pairs, refine_pairs, scan_clusters, seen_flashes
 from bayescal.reconstruction.t0 import Grid, Light, no_constraint
@@ -84,28 +84,22 @@ def match_with_unions(
     background, trigger = alternatives
     n_clusters = int((np.asarray(batch.row) >= 0).sum())
     both = (scan_clusters(each, light.expected, grid) for each in (batch, unite(batch, *unions[:2])))
-    scans = jax.tree.map(lambda one, two: jnp.concatenate([one[:n_clusters], two]), *both)
+    n_unions = len(unions.members)
+    scans = jax.tree.map(lambda one, two: jnp.concatenate([one[:n_clusters], two[:n_unions]]), *both)
     unmatched = np.asarray(log_no_flash(scans, light.readout, trigger))[:n_clusters]
     base = np.append(unmatched, unmatched[unions.members].sum(axis=1) - unions.log_odds)
     reference = background.log_density(counts) + base[:, None] - np.log1p(-trigger.missed)
     flashes = seen_flashes(counts, len(base))
     row, flash = (index.ravel() for index in np.indices(reference.shape))
-    promises, highest = promise_pairs(scans, flashes[:2], light.readout, _rows(row, flash))
-    kept = np.flatnonzero(np.asarray(highest)[: row.size] - reference.ravel() > -NEGLIGIBLE)
+    pairs = PairRows(row, flash, no_constraint(row.size))
+    promises, highest = promise_pairs(scans, flashes[:2], light.readout, pairs)
+    kept = np.flatnonzero(highest - reference.ravel() > -NEGLIGIBLE)
+    pairs, promises = jax.tree.map(lambda values: values[kept], (pairs, promises))
+    found = refine_pairs(scans, promises, flashes[:2], light.readout, grid, pairs).log_evidence
     gain = np.full(reference.shape, -np.inf)
-    if kept.size:
-        pairs = _rows(row[kept], flash[kept])
-        chosen = jax.tree.map(lambda values: values[np.resize(kept, pairs.cluster.size)], promises)
-        found = refine_pairs(scans, chosen, flashes[:2], light.readout, grid, pairs).log_evidence
-        gain.flat[kept] = np.asarray(found)[: kept.size] - reference.flat[kept]
+    gain.flat[kept] = found - reference.flat[kept]
     posterior = union_posterior(gain[:n_clusters], gain[n_clusters:], unions.members)
     return posterior._replace(log_evidence=posterior.log_evidence + float(unmatched.sum()))
-
-
-def _rows(row: NDArray, flash: NDArray) -> PairRows:
-    """Pairs padded in number, whose times say nothing."""
-    size = padded_size(row.size)
-    return PairRows(np.resize(row, size), np.resize(flash, size), no_constraint(size))
 
 
 def union_posterior(

@@ -29,9 +29,12 @@ HALF_CM = np.array([15.0, 40.0, 20.0])
 SENSOR_CM = np.array([[-17.0, y, z] for y in (-25.0, 25.0) for z in (-15.0, 0.0, 15.0)])
 TRIGGER = Trigger(10, 0.05)
 BACKGROUND = Background(1.0, 10, 2000, np.full(6, 0.7))
-TRUTH = {"light_scale": 1.0, "model_error": 0.1, "background_rate": 0.5}
+TRUTH = {"light_scale": 1.0, "model_error": 0.1, "background_rate": 0.5, "drift_velocity": 0.16}
 SATURATION_PE = 90.0
+WIDTH_CM, WINDOW_US = 0.5, 450.0  # of flash times; the drift takes up to 188 us
 STEPS = (1e-3, -1e-3, 2e-3, -2e-3)
+DIRECTION = -1.0  # of the drift
+ASSUMED_US = 7.0
 N_CLUSTERS = (1, 2, 3, 3)  # in each of the first events, that are also summed by hand
 
 
@@ -45,7 +48,9 @@ class Wall(eqx.Module):
         return photons @ (20.0 / (square + 100.0))
 
 
-def made_inputs(n_events: int, *, priors: dict | None = None, saturation_pe: float = np.inf) -> MatchingInputs:
+def made_inputs(
+    n_events: int, *, priors: dict | None = None, saturation_pe: float = np.inf, width_cm: float = np.inf
+) -> MatchingInputs:
     """Events of one to three short, faint, nearly parallel tracks."""
     rng = np.random.default_rng(1)
     sizes = np.resize(N_CLUSTERS, n_events)
@@ -59,14 +64,15 @@ def made_inputs(n_events: int, *, priors: dict | None = None, saturation_pe: flo
     zeros = np.zeros(event.size)
     clusters = clusters_from_points(
         (event, number, zeros),
-        (zeros, np.full(event.size, np.nan)),
+        (np.full(event.size, ASSUMED_US), np.full(event.size, np.nan)),
         np.arange(event.size).repeat(4),
         points.reshape(-1, 3),
         rng.uniform(20, 140, event.size).repeat(4),
     )
     live = np.arange(6) != 4
-    recording = Recording(TRIGGER, BACKGROUND, live, saturation_pe=saturation_pe, n_background=6)
-    volumes = DriftVolumes(-HALF_CM[None], HALF_CM[None], np.ones(1))
+    timing = {"width_cm": width_cm, "window_us": WINDOW_US}
+    recording = Recording(TRIGGER, BACKGROUND, live, saturation_pe=saturation_pe, n_background=6, **timing)
+    volumes = DriftVolumes(-HALF_CM[None], HALF_CM[None], np.array([DIRECTION]))
     return matching_inputs(clusters, volumes, Wall(SENSOR_CM), recording, priors or {}, LookUp(1.5, 0.01))
 
 
@@ -95,11 +101,27 @@ def case() -> Case:
     return Case(MATCHING.with_plan(inputs, data, MATCHING.emission(TRUTH)), data)
 
 
+@pytest.fixture(scope="module")
+def timed() -> Case:
+    """The same events with the times of four in five flashes."""
+    inputs = made_inputs(200, saturation_pe=SATURATION_PE, width_cm=WIDTH_CM)
+    data = np.array(drawn(jax.random.key(6), inputs))
+    data[..., -1][np.random.default_rng(7).random(data.shape[:2]) < 0.2] = np.nan
+    return Case(MATCHING.with_plan(inputs, data, MATCHING.emission(TRUTH)), data)
+
+
+@pytest.fixture(params=["case", "timed"])
+def either(request) -> Case:
+    return request.getfixturevalue(request.param)
+
+
 def by_hand(case: Case, event: int) -> tuple[dict[tuple[int, ...], float], np.ndarray, float]:
     """Log-weights of all matchings of an event, what is common to all, and posterior mean shift of each pair."""
     inputs, live = case.inputs, np.asarray(case.inputs.recording.live)
     rows = np.flatnonzero(inputs.light.event == event)
-    counts = case.data[event][np.isfinite(case.data[event]).any(axis=1)]
+    seen = case.data[event][np.isfinite(case.data[event]).any(axis=1)]
+    counts, time = seen[:, :-1], seen[:, -1]
+    asked_cm = DIRECTION * TRUTH["drift_velocity"] * (time - ASSUMED_US)
     pair, mean_shift = np.zeros((len(rows), len(counts))), np.zeros((len(rows), len(counts)))
     unseen = np.zeros(len(rows))
     for i, row in enumerate(rows):
@@ -121,6 +143,8 @@ def by_hand(case: Case, event: int) -> tuple[dict[tuple[int, ...], float], np.nd
                 scipy.stats.nbinom.logsf(seen - 1, size, p),
             )
             value = each.sum(axis=1)
+            if np.isfinite(time[j]):
+                value += scipy.stats.norm.logpdf(shift, asked_cm[j], WIDTH_CM) + np.log(TRUTH["drift_velocity"])
             pair[i, j] = scipy.special.logsumexp(value) - np.log(value.size) + np.log(0.95)
             mean_shift[i, j] = shift @ scipy.special.softmax(value)
     ended = counts >= SATURATION_PE
@@ -131,6 +155,7 @@ def by_hand(case: Case, event: int) -> tuple[dict[tuple[int, ...], float], np.nd
         other[j] = scipy.special.logsumexp(BACKGROUND.log_density(np.array(list(itertools.product(*ends))))) + np.log(
             0.5
         )
+    other -= np.where(np.isfinite(time), np.log(WINDOW_US), 0.0)
     choices = itertools.product(range(-1, len(counts)), repeat=len(rows))
     weights = {}
     for choice in choices:
@@ -143,17 +168,17 @@ def by_hand(case: Case, event: int) -> tuple[dict[tuple[int, ...], float], np.nd
 
 def chosen(case: Case) -> list[int]:
     """Events of every size, two of which have a flash with one sensor at the end of its range."""
-    ended = (case.data >= SATURATION_PE).sum(axis=2).max(axis=1)
+    ended = (case.data[..., :-1] >= SATURATION_PE).sum(axis=2).max(axis=1)
     return [*np.flatnonzero(ended == 0)[:8], *np.flatnonzero(ended == 1)[:2]]
 
 
-def test_log_density_is_the_sum_over_all_matchings(case) -> None:
+def test_log_density_is_the_sum_over_all_matchings(either) -> None:
     """To 0.02: the evidence of a pair is right to 0.01, and a flash at most sums up two of them."""
-    found = np.asarray(log_prob(TRUTH, case.inputs, case.data))
-    events = chosen(case)
-    assert (case.data[events] >= SATURATION_PE).any()
+    found = np.asarray(log_prob(TRUTH, either.inputs, either.data))
+    events = chosen(either)
+    assert (either.data[events, :, :-1] >= SATURATION_PE).any()
     for event in events:
-        weights, _, common = by_hand(case, event)
+        weights, _, common = by_hand(either, event)
         expected = scipy.special.logsumexp(list(weights.values())) + common
         assert found[event] == pytest.approx(expected, abs=0.02)
 
@@ -180,32 +205,46 @@ def test_draws_have_the_exact_marginals(case) -> None:
                 if len(shift) > 100:
                     assert abs(shift.mean() - mean_shift[i, j]) < 5 * shift.std() / np.sqrt(len(shift)) + 0.02
     assert ambiguous >= 3
+    drift_us = np.asarray(found["time_us"]) - ASSUMED_US
+    np.testing.assert_allclose(found["shift_cm"], DIRECTION * TRUTH["drift_velocity"] * drift_us)
+
+
+@pytest.mark.validate
+def test_times_narrow_shifts(timed) -> None:
+    """Times of matched clusters are within five widths of those of their flashes, where these are known."""
+    draws = {name: np.full(50, TRUTH[name]) for name in ("light_scale", "model_error")}
+    found = MATCHING.complete(jax.random.key(8), draws, timed.inputs, timed.data)
+    assignment, event = np.asarray(found["assignment"]), np.asarray(timed.inputs.light.event)
+    late_us = np.asarray(found["time_us"]) - timed.data[event, assignment, -1]
+    known = np.isfinite(late_us) & (assignment >= 0)
+    assert known.any(axis=0).mean() > 0.5
+    assert (np.abs(late_us[known]) < 5 * WIDTH_CM / TRUTH["drift_velocity"]).all()
 
 
 @pytest.fixture(scope="module")
-def scores(case) -> np.ndarray:
-    """Derivatives of each event's log density by scale, error and rate at the truth, [event, parameter]."""
+def scores(timed) -> np.ndarray:
+    """Derivatives of each event's log density by all parameters at the truth, [event, parameter]."""
     values = {name: jnp.asarray(value) for name, value in TRUTH.items()}
-    found = jax.jit(jax.jacfwd(log_prob))(values, case.inputs, case.data)
+    found = jax.jit(jax.jacfwd(log_prob))(values, timed.inputs, timed.data)
     return np.stack([found[name] for name in TRUTH], axis=1)
 
 
-def test_gradient_is_that_of_differences(case, scores) -> None:
+def test_gradient_is_that_of_differences(timed, scores) -> None:
     """Of the sum over events: central differences of a step h err by h^2/6 of the third derivative."""
     for column, name in enumerate(TRUTH):
-        ends = [np.asarray(log_prob(TRUTH | {name: TRUTH[name] * (1 + h)}, case.inputs, case.data)) for h in STEPS]
+        ends = [np.asarray(log_prob(TRUTH | {name: TRUTH[name] * (1 + h)}, timed.inputs, timed.data)) for h in STEPS]
         fine, coarse = ((ends[k] - ends[k + 1]) / (2 * STEPS[k] * TRUTH[name]) for k in (0, 2))
         expected = (4 * fine - coarse) / 3
         np.testing.assert_allclose(scores[:, column], expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
 
 
 @pytest.mark.validate
-def test_score_of_made_flashes_is_zero_on_average(case, scores) -> None:
+def test_score_of_made_flashes_is_zero_on_average(timed, scores) -> None:
     """At the truth, by each parameter, over 200 events: five standard errors. Nothing seen is also a probability."""
     pull = scores.mean(axis=0) / (scores.std(axis=0, ddof=1) / np.sqrt(len(scores)))
     assert (np.abs(pull) < 5).all(), pull
-    silent = ~np.isfinite(case.data).any(axis=(1, 2))
-    nothing = np.exp(np.asarray(log_prob(TRUTH, case.inputs, case.data)))[silent]
+    silent = ~np.isfinite(timed.data).any(axis=(1, 2))
+    nothing = np.exp(np.asarray(log_prob(TRUTH, timed.inputs, timed.data)))[silent]
     assert 0 < nothing.max() < np.exp(-0.5)
 
 
@@ -231,16 +270,21 @@ def test_example_is_ready_for_a_fit(example) -> None:
     assert sizes["clusters"] == 36
     assert sizes["flashes"] == np.isfinite(data).any(axis=2).sum() > 24
     assert sizes["pairs that matter"] >= 24
+    assert sizes["flashes with a time"] == 0
     values = {"light_scale": 1.0, "model_error": 0.1}
     assert np.isfinite(jax.jit(lambda *case: log_density(MATCHING.model, case, {}, values)[0])(inputs, data))
     assert MATCHING.prepare(replace(inputs, plan=None)).plan is None
 
 
-def test_files_hold_what_was_written(case, tmp_path) -> None:
-    MATCHING.write(tmp_path / "flashes.h5", case.data, case.inputs, TRUTH)
-    np.testing.assert_array_equal(MATCHING.read(tmp_path / "flashes.h5", case.inputs), case.data)
-    assert MATCHING.read_truth(tmp_path / "flashes.h5")["light_scale"] == 1.0
-    assert read_flashes(tmp_path / "flashes.h5").flashes.saturated.sum() == (case.data >= SATURATION_PE).sum()
+def test_files_hold_what_was_written(timed, tmp_path) -> None:
+    path, counts = tmp_path / "flashes.h5", timed.data[..., :-1]
+    MATCHING.write(path, timed.data, timed.inputs, TRUTH)
+    np.testing.assert_array_equal(MATCHING.read(path, timed.inputs), timed.data)
+    assert MATCHING.read_truth(path)["light_scale"] == 1.0
+    assert read_flashes(path).flashes.saturated.sum() == (counts >= SATURATION_PE).sum()
+    without = replace(timed.inputs, recording=replace(timed.inputs.recording, width_cm=np.inf))
+    np.testing.assert_array_equal(MATCHING.read(path, without)[..., :-1], counts)
+    assert np.isnan(MATCHING.read(path, without)[..., -1]).all()
 
 
 @pytest.mark.parametrize(
@@ -248,11 +292,12 @@ def test_files_hold_what_was_written(case, tmp_path) -> None:
     [
         ({"trigger": Trigger(5000, 0.05)}, r"less than the threshold of 5000 p.e."),
         ({"saturation_pe": 500.0}, r"saturated sensor below `saturation_pe` = 500"),
+        ({"window_us": 40.0}, r"is not in the 40 us around the trigger: raise `window_us`"),
     ],
 )
-def test_flashes_of_another_recording_are_refused(case, tmp_path, change, message) -> None:
-    MATCHING.write(tmp_path / "flashes.h5", case.data, case.inputs, {})
-    other = replace(case.inputs, recording=replace(case.inputs.recording, **change))
+def test_flashes_of_another_recording_are_refused(timed, tmp_path, change, message) -> None:
+    MATCHING.write(tmp_path / "flashes.h5", timed.data, timed.inputs, {})
+    other = replace(timed.inputs, recording=replace(timed.inputs.recording, **change))
     with pytest.raises(InputError, match=message):
         MATCHING.read(tmp_path / "flashes.h5", other)
 
@@ -281,4 +326,4 @@ def test_data_sets_share_a_program(case) -> None:
 def test_priors_name_known_parameters() -> None:
     inputs = made_inputs(4, priors={"model_error": 0.05, "background_rate": dist.LogNormal(0.0, 1.0)})
     values = MATCHING.fixed_or_nominal(MATCHING.PARAMETERS, inputs.priors)
-    assert values == {"light_scale": 1.0, "model_error": 0.05, "background_rate": 0.5}
+    assert values == TRUTH | {"model_error": 0.05}

@@ -1,7 +1,6 @@
 """Efficiencies of photosensors with water and wall: densities, draws, files and a fit of a small tank."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 import pytest
@@ -74,6 +73,21 @@ def test_file_holds_what_was_drawn(model, example, tmp_path):
     assert float(model.read_truth(tmp_path / "counts.h5")["absorption_scale"]) == 1.1
     with pytest.raises(InputError, match=r"counts.h5"):
         model.read(tmp_path / "counts.h5", type(inputs)(**(vars(inputs) | {"batch": inputs.batch[:10]})))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"position_m": [(0, 0, 5.0)]},
+            r"position_m: \[0.0, 0.0, 5.0\] is not inside the tank of eos; move the source",
+        ),
+        ({"wavelength_nm": [900]}, "wavelength_nm: the sensors of eos do not see 900 nm; leave that wavelength out"),
+    ],
+)
+def test_sources_that_cannot_be_seen_are_one_sentence(model, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        model.load(model.Settings(detector="eos", **settings), {})
 
 
 def with_efficiencies(inputs, data, model):

@@ -3,15 +3,18 @@ from __future__ import annotations
 from itertools import product
 from typing import NamedTuple
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 import scipy.stats
 
 from bayescal.light.detector import DriftVolumes
+from bayescal.likelihoods.limits import no_limits
 from bayescal.reconstruction.assignments import assignment_posterior
 from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
 from bayescal.reconstruction.matching import Background, Matching, Trigger, match
-from bayescal.reconstruction.t0 import Constraint, Grid, Light
+from bayescal.reconstruction.t0 import Constraint, Flash, Grid, Light, promise, refine, scan
 
 GRID = Grid(16, 64)
 TRIGGER = Trigger(20, 1e-3)
@@ -78,6 +81,45 @@ def test_pairs_left_out_are_improbable(event, all_evidences) -> None:
     found = assignment_posterior(weight, event.matching.log_unmatched)
     assert found.probability[left_out].max() < 1e-9
     np.testing.assert_allclose(event.matching.assignments.probability, found.probability, atol=0.01)
+
+
+def test_padding_changes_nothing(event, toy) -> None:
+    """Each pair by itself, without padding: log-probabilities of up to some hundred, to 1e4 roundings of one."""
+
+    @eqx.filter_jit
+    def alone(cluster: ClusterBatch, counts: np.ndarray) -> float:
+        seen = Flash(counts, no_limits(()), Constraint(np.zeros(()), np.array(np.inf)))
+        light = scan(cluster, toy.light, GRID)
+        return refine(light, promise(light, seen, toy.light.readout), seen, toy.light.readout, GRID).log_evidence
+
+    assert len(event.counts) == 6, "padded to 8"
+    for (i, j), found in zip(event.matching.pairs, event.matching.shifts.log_evidence, strict=True):
+        cluster = jax.tree.map(lambda values, row=i: np.asarray(values)[row], event.batch)
+        assert alone(cluster, event.counts[j]) == pytest.approx(found, rel=0, abs=1e4 * np.spacing(100.0))
+
+
+def test_events_of_other_sizes_need_no_other_program(toy, flash, caplog) -> None:
+    """The first event compiles all programs; fewer and more clusters, flashes, points and pairs that matter do not."""
+    traces = []
+
+    def readout(mean_pe: jax.Array) -> object:
+        traces.append(1)
+        return toy.light.readout(mean_pe)
+
+    def compiled(n_clusters: int, n_flashes: int, length_cm: float) -> int:
+        batch = batch_clusters(toy.tracks(21, n_clusters, length_cm=length_cm), toy.volumes)
+        shift = np.random.default_rng(22).uniform(batch.lowest_cm, batch.highest_cm)
+        counts = flash(toy, batch, shift, 23)[:n_flashes]
+        caplog.clear()
+        with jax.log_compiles():
+            match(batch, counts, Light(toy.light.expected, readout), (BACKGROUND, TRIGGER), GRID)
+        return sum("Finished XLA compilation" in record.getMessage() for record in caplog.records)
+
+    assert compiled(6, 6, 20.0) > 0
+    first = len(traces)
+    assert first > 0
+    assert [compiled(*size) for size in ((6, 5, 20.0), (3, 2, 10.0), (1, 1, 20.0), (8, 8, 15.0))] == [0, 0, 0, 0]
+    assert len(traces) == first
 
 
 def test_clusters_are_matched_with_their_flashes(event) -> None:
