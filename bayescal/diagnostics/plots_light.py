@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -71,25 +71,32 @@ def visibility_figure(maps: Mapping[str, VisibilityMap], plane: Plane) -> Figure
         plane: where they are.
     """
     left, right, low, high = plane.limits_cm
-    height = 2.3 * (high - low) / (right - left)
-    figure = Figure(figsize=(2.3 * len(maps) + 1.4, 2 * min(height, 4.0) + 0.8), layout="constrained")
+    height = min(2.3 * (high - low) / (right - left), 4.0)
+    figure = Figure(figsize=(2.3 * len(maps) + 1.4, 2 * height + 0.8), layout="constrained")
     panels = figure.subplots(2, len(maps), sharex=True, sharey=True, squeeze=False)
+    images = _draw_maps(panels[0], [each.visibility for each in maps.values()], plane)
     top = max(each.visibility.max() for each in maps.values())
+    for image in images:
+        image.set(norm=LogNorm(top / 10**DECADES, top), cmap="viridis")
+    figure.colorbar(images[0], ax=panels[0], label="visibility", extend="min", shrink=0.9)
+    images = _draw_maps(panels[1], [each.log_slope for each in maps.values()], plane)
     steepest = np.nanpercentile(np.abs([each.log_slope for each in maps.values()]), STEEPEST_PERCENTILE)
-    looks = {
-        "visibility": {"norm": LogNorm(top / 10**DECADES, top), "cmap": "viridis"},
-        f"d ln(visibility) / d{plane.across} [1/cm]": {"cmap": CORRELATIONS, "vmin": -steepest, "vmax": steepest},
-    }
-    for row, (label, look) in zip(panels, looks.items(), strict=True):
-        for panel, each in zip(row, maps.values(), strict=True):
-            values = each.visibility if "norm" in look else each.log_slope
-            image = panel.imshow(values, origin="lower", extent=plane.limits_cm, **look)
-        figure.colorbar(image, ax=row, label=label, extend="both" if "vmin" in look else "min", shrink=0.9)
-        row[0].set_ylabel(f"{plane.up} [cm]")
-    for name, (upper, lower) in zip(maps, panels.T, strict=True):
+    for image in images:
+        image.set(norm=Normalize(-steepest, steepest), cmap=CORRELATIONS)
+    label = f"d ln(visibility) / d{plane.across} [1/cm]"
+    figure.colorbar(images[0], ax=panels[1], label=label, extend="both", shrink=0.9)
+    for name, upper, lower in zip(maps, *panels, strict=True):
         upper.set_title(name)
         lower.set_xlabel(f"{plane.across} [cm]")
     return figure
+
+
+def _draw_maps(panels: Sequence[Axes], values: Sequence[np.ndarray], plane: Plane) -> list[AxesImage]:
+    """Maps beside each other."""
+    panels[0].set_ylabel(f"{plane.up} [cm]")
+    return [
+        panel.imshow(each, origin="lower", extent=plane.limits_cm) for panel, each in zip(panels, values, strict=True)
+    ]
 
 
 def predicted_light_figure(
@@ -134,10 +141,12 @@ def matching_figure(
     size = (len(probability) * (0.42 * n_flashes + 1.2) + 0.9, 0.42 * n_clusters + 1.5)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(probability), squeeze=False)[0]
-    for panel, (name, each) in zip(panels, probability.items(), strict=True):
-        image = _draw_matrix(panel, each, flash_of_cluster)
+    images = [
+        _draw_matrix(panel, each, flash_of_cluster) for panel, each in zip(panels, probability.values(), strict=True)
+    ]
+    for panel, name in zip(panels, probability, strict=True):
         panel.set_title(name)
-    figure.colorbar(image, ax=panels, label="probability", shrink=0.8)
+    figure.colorbar(images[0], ax=panels, label="probability", shrink=0.8)
     return figure
 
 
@@ -159,7 +168,8 @@ def _draw_ratios(panel: Axes, seen: np.ndarray, predicted: Mapping[str, np.ndarr
     """Sums of observed over sums of predicted light in bins of the prediction, which low counts do not bias."""
     for name, each in predicted.items():
         shown = np.isfinite(seen) & (each > 0)
-        edges = np.geomspace(*np.quantile(each[shown], (0.01, 0.999)), RATIO_BINS + 1)
+        low, high = np.quantile(each[shown], (0.01, 0.999))
+        edges = np.geomspace(low, high, RATIO_BINS + 1)
         slot = np.digitize(each[shown], edges) - 1
         inside = (slot >= 0) & (slot < RATIO_BINS)
         sums = [np.bincount(slot[inside], values[shown][inside], RATIO_BINS) for values in (seen, each)]
