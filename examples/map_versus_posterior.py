@@ -39,7 +39,6 @@ from bayescal.tracks import demo_tracks
 parser = argparse.ArgumentParser()
 parser.add_argument("--length", type=float, default=100.0, help="total length of the tracks [cm]")
 parser.add_argument("--ess", type=float, default=400.0, help="effective samples of every constant")
-parser.add_argument("--warmup", type=int, help="iterations a chain before its draws; as the method has it where absent")
 parser.add_argument("--output", type=Path, default=Path("example-output"), help="folder for figures and report")
 options = parser.parse_known_args()[0]
 options.output.mkdir(parents=True, exist_ok=True)
@@ -100,7 +99,7 @@ print(mode.verdict)
 # %%
 draws = max(10, int(options.ess / 4))
 until = f"ess > {options.ess}"
-settings = bayescal.FitSettings(method="nuts", draws=draws, until=until, max_draws=2000, warmup=options.warmup)
+settings = bayescal.FitSettings(method="nuts", draws=draws, until=until, max_draws=2000)
 posterior = bayescal.fit(
     model.model, inputs, hits, method="nuts", key=jax.random.key(4), settings=settings, **arguments
 )

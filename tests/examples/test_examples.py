@@ -20,7 +20,7 @@ def run(name, *options):
 
 @pytest.mark.slow
 def test_map_versus_posterior_writes_its_figures(tmp_path):
-    run("map_versus_posterior.py", "--length", "50", "--ess", "20", "--warmup", "15", "--output", tmp_path)
+    run("map_versus_posterior.py", "--length", "50", "--ess", "20", "--output", tmp_path)
     figures = {"map_versus_posterior.png", "marginals.png", "pairs.png"}
     assert {path.name for path in tmp_path.iterdir()} == figures | {"posterior.nc", "report.html", "comparison.html"}
 

@@ -82,7 +82,10 @@ def test_file_holds_what_was_drawn(model, example, tmp_path):
             {"position_m": [(0, 0, 5.0)]},
             r"position_m: \[0.0, 0.0, 5.0\] is not inside the tank of eos; move the source",
         ),
-        ({"wavelength_nm": [900]}, "wavelength_nm: the sensors of eos do not see 900 nm; leave that wavelength out"),
+        (
+            {"position_m": [(0, 0, 0)], "wavelength_nm": [900]},
+            "wavelength_nm: the sensors of eos do not see 900 nm; leave that wavelength out",
+        ),
     ],
 )
 def test_sources_that_cannot_be_seen_are_one_sentence(model, settings, sentence):
@@ -130,7 +133,7 @@ def test_fit(model, example):
         start=model.start(inputs, data),
         units=units(model.PARAMETERS),
     )
-    draws = {name: fit.draws(name)[0] for name in fit.names}
+    draws = {name: fit.draws(name) for name in fit.names}
     done = model.complete(jax.random.key(5), draws, inputs, data)
     assert done["efficiency"].shape == (len(draws["absorption_scale"]), 194)
     assert np.mean(np.asarray(done["efficiency"]).std(axis=0)) < 0.1
