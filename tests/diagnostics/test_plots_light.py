@@ -54,7 +54,7 @@ def test_times_have_all_sources_and_the_truth() -> None:
     known, unknown = time_figure(tracks).axes
     assert [line.get_label() for line in known.lines] == ["light", "light and time", "truth"]
     assert [line.get_label() for line in unknown.lines] == ["light", "light and time"]
-    assert known.get_xlabel() == "time [us]"
+    assert known.get_xlabel() == "time [µs]"
     np.testing.assert_allclose(known.lines[2].get_xdata(), 3.0)
 
 
