@@ -24,7 +24,7 @@ import bayescal
 from bayescal.diagnostics import summary_table
 from bayescal.model_files import load_model
 from bayescal.optical.cherenkov import water_radiator
-from bayescal.optical.detector import OpticalDetector, zones_of
+from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.efficiency import R3600
 from bayescal.optical.emission import ShowerCone, frame_about
 from bayescal.optical.event_light import direct_of_event, indirect_of_event, indirect_optics, make_passage
@@ -32,6 +32,7 @@ from bayescal.optical.geometry import Cylinder, rings_on_cylinder
 from bayescal.optical.medium import Water, cherenkov_spectrum
 from bayescal.optical.muon import MuonLight, MuonTrack
 from bayescal.optical.sensors import DISC, Photosensors
+from bayescal.optical.zones import make_zones
 from bayescal.parameters import units
 
 
@@ -58,7 +59,7 @@ def speed() -> None:
     detector = lucid_tank()
     radiator = water_radiator(R3600)
     passage = make_passage(Water(), cherenkov_spectrum(R3600), 57.0)
-    optics = indirect_optics(detector, zones_of(detector), Water(), cherenkov_spectrum(R3600, 4))
+    optics = indirect_optics(detector, make_zones(detector.tank), Water(), cherenkov_spectrum(R3600, 4))
     light = MuonLight(radiator, ShowerCone(1 / radiator.index), nodes=64)
     frame = frame_about((1.0, 0.3, -0.2))
 

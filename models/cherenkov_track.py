@@ -17,7 +17,7 @@ import numpyro.distributions as dist
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
 from bayescal.optical.arrivals import Arrivals, Delays, two_exponentials
 from bayescal.optical.cherenkov import Radiator, water_radiator
-from bayescal.optical.detector import zones_of
+from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.emission import ShowerCone, frame_about
 from bayescal.optical.event_light import (
     IndirectOptics,
@@ -30,7 +30,7 @@ from bayescal.optical.event_light import (
 from bayescal.optical.geometry import Cylinder
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Water, cherenkov_spectrum
 from bayescal.optical.muon import BENDING_MODES, MuonLight, MuonTrack, light_emitting_length_m
-from bayescal.optical.sensors import Photosensors
+from bayescal.optical.zones import make_zones
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.optical_detector import read_optical_detector
 from bayescal.readers.pmt_hits import from_dense, read_pmt_hits, write_pmt_hits
@@ -79,25 +79,26 @@ class Settings(InputSettings):
     early_ns: float = Field(15.0, gt=0, description="mean delay of scattered light [ns]")
     late_ns: float = Field(60.0, gt=0, description="mean delay of reflected light [ns]")
     active_sensors: int = Field(3000, ge=1, description="sensors whose direct light is computed, the brightest")
-    nodes: int = Field(64, ge=8, description="along the track")
+    nodes: int = Field(64, ge=8, multiple_of=8, description="along the track")
 
 
 class Inputs(eqx.Module):
     """What the model is given beside the hits.
 
     Attributes:
-        sensors: of the detector; radiator and passage: water as they see it; optics: of indirect light.
+        detector: with its sensors; radiator and passage: water as they see it; optics: of indirect light.
         indirect: at every sensor, for one photoelectron that the track emits at full coverage.
         active: numbers of the sensors whose direct light is computed; the others have none.
         rows: of the hits, for the likelihood; None before there are data.
         frame: axes of the slopes, the reference direction last.
-        dark: counts expected in the window; transit_sd_ns: spread of the transit time [ns].
+        first: values to start from, by name; None before there are data.
+        dark: counts expected in the window.
         blur_rad, blur_ns: widening of cone and times, on the way from far [rad, ns].
         priors: priors and fixed values by name.
-        detector: its name; the others are the settings of these names.
+        The others are the settings of these names.
     """
 
-    sensors: Photosensors
+    detector: OpticalDetector
     radiator: Radiator
     passage: Passage
     optics: IndirectOptics
@@ -105,12 +106,11 @@ class Inputs(eqx.Module):
     active: jax.Array
     rows: jax.Array | None
     frame: jax.Array
+    first: dict | None
     dark: float
-    transit_sd_ns: float
     blur_rad: float
     blur_ns: float
     priors: dict
-    detector: str = eqx.field(static=True)
     window_ns: tuple = eqx.field(static=True)
     early_ns: float = eqx.field(static=True)
     late_ns: float = eqx.field(static=True)
@@ -126,27 +126,23 @@ def model(inputs, data=None):
 
 def hits(values, inputs):
     """The distribution of the hits for values of the parameters."""
-    emission = emitted(values, inputs)
-    active = jax.tree.map(jnp.asarray, inputs.sensors)
-    active = eqx.tree_at(
-        lambda s: (s.position_m, s.normal), active, (active.position_m[inputs.active], active.normal[inputs.active])
-    )
-    direct = direct_of_event(emission, active, inputs.passage)
-    flight = inputs.passage.delay_ns_per_m * distances(emission, inputs.sensors)
-    none = jnp.zeros(inputs.sensors.n_sensors)
+    emission, sensors = emitted(values, inputs), inputs.detector.sensors
+    direct = direct_of_event(emission, sensors.some(inputs.active), inputs.passage)
+    flight = inputs.passage.delay_ns_per_m * distances(emission, sensors)
+    none = jnp.zeros(sensors.n_sensors)
     variance = none.at[inputs.active].set(direct.variance_ns2)
     arrivals = Arrivals(
         direct=none.at[inputs.active].set(direct.mean),
         indirect=inputs.indirect * jnp.sum(emission.weight),
         dark=inputs.dark,
         time_ns=(emission.time_ns[0] + flight).at[inputs.active].set(direct.time_ns),
-        width_ns=jnp.sqrt(variance + inputs.transit_sd_ns**2 + inputs.blur_ns**2),
+        width_ns=jnp.sqrt(variance + inputs.detector.transit_sd_ns**2 + inputs.blur_ns**2),
         window_start_ns=inputs.window_ns[0],
         window_end_ns=inputs.window_ns[1],
         direct_delays=Delays(),
         indirect_delays=two_exponentials(values["early_share"], inputs.early_ns, inputs.late_ns),
     )
-    return PMTReadout(arrivals, live=inputs.sensors.live, rows=inputs.rows)
+    return PMTReadout(arrivals, live=sensors.live, rows=inputs.rows)
 
 
 def emitted(values, inputs):
@@ -186,20 +182,19 @@ def load(settings, priors):
     reach = 2 * np.hypot(tank.radius_m, tank.height_m / 2) if isinstance(tank, Cylinder) else 2 * tank.radius_m
     few = cherenkov_spectrum(detector.efficiency, 4)
     return Inputs(
-        sensors=detector.sensors,
+        detector=detector,
         radiator=water_radiator(detector.efficiency),
         passage=make_passage(water, spectrum, float(reach)),
-        optics=indirect_optics(detector, zones_of(detector), water, few),
+        optics=indirect_optics(detector, make_zones(tank), water, few),
         indirect=jnp.zeros(detector.sensors.n_sensors),
         active=jnp.arange(detector.sensors.n_sensors),
         rows=None,
         frame=jnp.asarray(frame_about(settings.direction)),
+        first=None,
         dark=1e-6 * detector.dark_rate_khz * (settings.window_ns[1] - settings.window_ns[0]),
-        transit_sd_ns=detector.transit_sd_ns,
         blur_rad=0.0,
         blur_ns=0.0,
         priors=dict(priors),
-        detector=detector.name,
         window_ns=settings.window_ns,
         early_ns=settings.early_ns,
         late_ns=settings.late_ns,
@@ -216,54 +211,68 @@ def with_indirect(inputs, values):
 
 
 def prepare(inputs, data=None):
-    """Reference direction, indirect light and active sensors, from the seed of the hits."""
+    """Reference direction, start, indirect light and active sensors, from a coarse scan of the hits."""
     if data is None:
         return with_indirect(inputs, fixed_or_nominal(PARAMETERS, inputs.priors))
     seed = seeded(inputs, data)
+    first = first_values(inputs, seed, float(np.asarray(data)[:, 0].sum()))
     inputs = eqx.tree_at(lambda i: i.frame, inputs, jnp.asarray(frame_about(seed.direction)))
-    values = fixed_or_nominal(PARAMETERS, inputs.priors) | start(inputs, data)
+    values = fixed_or_nominal(PARAMETERS, inputs.priors) | first
     inputs = with_indirect(inputs, values)
-    blurred = eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1])
-    light = np.asarray(direct_of_event(emitted(values, blurred), inputs.sensors, inputs.passage).mean)
-    active = np.sort(np.argsort(-light)[: inputs.active_sensors])
+    light = widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1]))
+    active = np.sort(np.argsort(-np.asarray(light))[: inputs.active_sensors])
+    free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))}
     return eqx.tree_at(
-        lambda i: (i.active, i.rows),
+        lambda i: (i.active, i.rows, i.first),
         inputs,
-        (jnp.asarray(active), jnp.asarray(hit_rows(np.asarray(data)))),
+        (
+            jnp.asarray(active),
+            jnp.asarray(hit_rows(np.asarray(data))),
+            {name: jnp.asarray(value, float) for name, value in first.items() if name in free},
+        ),
         is_leaf=lambda leaf: leaf is None,
     )
+
+
+@eqx.filter_jit
+def widely_seen(values, inputs):
+    """Direct light of every sensor [p.e.]."""
+    return direct_of_event(emitted(values, inputs), inputs.detector.sensors, inputs.passage).mean
 
 
 def seeded(inputs, data):
     """A coarse scan of vertex, time and direction."""
     charge, time = np.asarray(data).T
     hit = charge > 0
-    tank = inputs.optics.zones.tank
-    sensor_m = np.asarray(inputs.sensors.position_m)[hit]
-    return seed_event(sensor_m, charge[hit], time[hit], tank, inputs.passage.delay_ns_per_m)
+    sensor_m = np.asarray(inputs.detector.sensors.position_m)[hit]
+    return seed_event(sensor_m, charge[hit], time[hit], inputs.detector.tank, inputs.passage.delay_ns_per_m)
 
 
-def start(inputs, data):
-    """No bends, the energy that makes the charge, and the vertex its track's length before the seed.
+def first_values(inputs, seed, charge_pe):
+    """No bends, along the seed, the energy that makes the charge, and the vertex its track's length before the seed.
 
     The point whose flashing all at once explains most times of a Cherenkov cone is near the end of the track.
     """
-    seed = seeded(inputs, data)
-    charge = float(np.asarray(data)[:, 0].sum())
-    energies = np.geomspace(100.0, 3000.0, 40)
+    energies = jnp.geomspace(100.0, 3000.0, 40)
     base = fixed_or_nominal(PARAMETERS, inputs.priors)
-    light = [float(jnp.sum(emitted(base | {"kinetic_energy": each}, inputs).weight)) for each in energies]
-    coverage = inputs.sensors.n_sensors * inputs.sensors.area_m2 / inputs.optics.zones.tank.area_m2
-    energy = float(np.interp(charge / coverage, light, energies))
-    length = float(light_emitting_length_m(jnp.asarray(energy), inputs.radiator.index))
-    slopes = np.asarray(inputs.frame) @ seed.direction
+    light = jax.vmap(lambda energy: jnp.sum(emitted(base | {"kinetic_energy": energy}, inputs).weight))(energies)
+    energy = jnp.interp(charge_pe / inputs.detector.coverage, light, energies)
+    length = float(light_emitting_length_m(energy, inputs.radiator.index))
     vertex = seed.position_m - length * seed.direction
-    values = {f"vertex_{axis}": each for axis, each in zip("xyz", vertex, strict=True)}
-    values |= {"slope_1": slopes[0] / slopes[2], "slope_2": slopes[1] / slopes[2]}
-    values |= {"kinetic_energy": energy, "event_time": seed.time_ns - length / SPEED_OF_LIGHT_M_PER_NS}
-    values |= {"bend_1": np.zeros(BENDING_MODES), "bend_2": np.zeros(BENDING_MODES)}
-    free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))}
-    return {name: jnp.asarray(value) for name, value in values.items() if name in free}
+    return {f"vertex_{axis}": each for axis, each in zip("xyz", vertex, strict=True)} | {
+        "slope_1": 0.0,
+        "slope_2": 0.0,
+        "kinetic_energy": energy,
+        "event_time": seed.time_ns - length / SPEED_OF_LIGHT_M_PER_NS,
+        "bend_1": np.zeros(BENDING_MODES),
+        "bend_2": np.zeros(BENDING_MODES),
+    }
+
+
+def start(inputs, data):
+    """What the coarse scan found."""
+    del data
+    return inputs.first
 
 
 BLUR_RAD, BLUR_NS = (0.3, 0.12), (10.0, 4.0)
@@ -278,18 +287,21 @@ def tempered(inputs, stage):
 
 def read(path, inputs):
     """Charge and time of every sensor in the file's first event."""
-    return jnp.asarray(read_pmt_hits(path, inputs.sensors.n_sensors).dense()[0])
+    return jnp.asarray(read_pmt_hits(path, inputs.detector.sensors.n_sensors).dense()[0])
 
 
 def write(path, data, inputs, truth):
     """Write the hits of one event, with the track that they were drawn with."""
-    recorded = from_dense(np.asarray(data)[None], inputs.window_ns, inputs.sensors.live)
-    write_pmt_hits(path, recorded, attributes={"detector": inputs.detector}, truth=truth, units=units(PARAMETERS))
+    recorded = from_dense(np.asarray(data)[None], inputs.window_ns, inputs.detector.sensors.live)
+    write_pmt_hits(path, recorded, attributes={"detector": inputs.detector.name}, truth=truth, units=units(PARAMETERS))
 
 
 def describe(inputs, data=None):
     """Sizes, for `bayescal check`."""
-    found = {"sensors": inputs.sensors.n_sensors, "sensors with direct light": inputs.active.shape[0]}
+    detector = inputs.detector
+    found = {"sensors": detector.sensors.n_sensors, "sensors with direct light": inputs.active.shape[0]}
+    if detector.faults:
+        found["faults of the geometry"] = "; ".join(detector.faults)
     if data is None:
         return found
     charge = jnp.asarray(data)[:, 0]
@@ -304,17 +316,18 @@ def exposure(inputs):
 
 def readouts(inputs):
     """Number and place of each sensor, and whether it records."""
-    number = jnp.arange(inputs.sensors.n_sensors)
-    x, y, z = jnp.asarray(inputs.sensors.position_m).T
-    live = jnp.asarray(inputs.sensors.live)
+    sensors = inputs.detector.sensors
+    number = jnp.arange(sensors.n_sensors)
+    x, y, z = jnp.asarray(sensors.position_m).T
+    live = jnp.asarray(sensors.live)
     return {"live": live, "event": jnp.zeros_like(number), "sensor": number, "x_m": x, "y_m": y, "z_m": z}
 
 
 def recorded(data, inputs):
     """Charge of each sensor [p.e.] and time of its hit [ns]."""
     charge, time = jnp.asarray(data).T
-    hit = inputs.sensors.live & (charge > 0)
-    return {"charge": jnp.where(inputs.sensors.live, charge, jnp.nan), "time": jnp.where(hit, time, jnp.nan)}
+    live = inputs.detector.sensors.live
+    return {"charge": jnp.where(live, charge, jnp.nan), "time": jnp.where(live & (charge > 0), time, jnp.nan)}
 
 
 def example(key):

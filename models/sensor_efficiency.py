@@ -16,8 +16,11 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
+from bayescal.errors import InputError
 from bayescal.likelihoods.efficiency_counts import EfficiencyCounts, dark_limit
 from bayescal.optical.calibration_light import RunLight, run_light
+from bayescal.optical.detector import OpticalDetector
+from bayescal.optical.light_table import LOG_SCALE
 from bayescal.optical.medium import Water
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.optical_detector import read_optical_detector
@@ -77,22 +80,18 @@ class Inputs(eqx.Module):
     """What the model is given beside the counts.
 
     Attributes:
-        light: of the runs at every sensor, as a function of water, wall and places.
-        batch: number of each sensor's production batch.
-        live: which sensors count.
+        detector: with its sensors; light: of the runs at each of them, as a function of water, wall and places.
         exposure_s: time in which a sensor counts in each run [s].
         light_pe: the setting of this name.
         priors: priors and fixed values by name.
-        detector: its name; n_batches: of production; n_dark: dark counts to sum over; triggers: of a run.
+        n_batches: of production; n_dark: dark counts to sum over; triggers: of a run.
     """
 
+    detector: OpticalDetector
     light: RunLight
-    batch: jax.Array
-    live: jax.Array
     exposure_s: float
     light_pe: float
     priors: dict
-    detector: str = eqx.field(static=True)
     n_batches: int = eqx.field(static=True)
     n_dark: int = eqx.field(static=True)
     triggers: int = eqx.field(static=True)
@@ -118,15 +117,21 @@ def counts(values, inputs, data=None):
     shift = jnp.stack([jnp.asarray(values[f"source_shift_{axis}"]) for axis in "xyz"], axis=-1)
     light = inputs.light(water, values["wall_reflectivity"], shift)
     shape = 1 / values["efficiency_spread"] ** 2
-    seen = inputs.live[:, None] & (jnp.asarray(True) if data is None else jnp.asarray(data) >= 0)
+    means = batch_efficiency(values["batch_contrast"], inputs.n_batches)
+    seen = live(inputs)[:, None] & (jnp.asarray(True) if data is None else jnp.asarray(data) >= 0)
     return EfficiencyCounts(
         inputs.light_pe * jnp.asarray(values["intensity"]) * light,
         shape,
-        shape / batch_efficiency(values["batch_contrast"], inputs.n_batches)[inputs.batch],
+        shape / means[jnp.asarray(inputs.detector.sensors.batch)],
         dark=1e3 * values["dark_rate"] * inputs.exposure_s,
         live=seen,
         n_dark=inputs.n_dark,
     )
+
+
+def live(inputs):
+    """Which sensors count."""
+    return jnp.asarray(inputs.detector.sensors.live)
 
 
 def batch_efficiency(contrast, n_batches):
@@ -140,34 +145,44 @@ def batch_efficiency(contrast, n_batches):
 
 def load(settings, priors):
     """Read the detector and tabulate the light of the sources."""
+    for name in ("absorption_scale", "rayleigh_scale"):
+        refuse_beyond_table(name, priors.get(name, 1.0))
     detector = read_optical_detector(settings.detector)
     exposure_s = 1e-9 * settings.window_ns * settings.triggers
     dark = 1e3 * fixed_or_nominal(PARAMETERS, priors)["dark_rate"] * exposure_s
     light = run_light(detector, settings.position_m, settings.wavelength_nm)
     return Inputs(
+        detector=detector,
         light=light,
-        batch=jnp.asarray(detector.sensors.batch),
-        live=jnp.asarray(detector.sensors.live),
         exposure_s=exposure_s,
         light_pe=settings.light_pe,
         priors=dict(priors),
-        detector=detector.name,
         n_batches=detector.sensors.n_batches,
         n_dark=dark_limit([dark] * light.n_runs),
         triggers=settings.triggers,
     )
 
 
+def refuse_beyond_table(name, prior):
+    """Refuse a prior with more than a hundredth of it where the table of light does not reach."""
+    values = prior.sample(jax.random.key(0), (1000,)) if is_free(prior) else jnp.asarray(prior)
+    if jnp.mean(jnp.abs(jnp.log(values)) > LOG_SCALE) > 0.01:
+        least, most = jnp.exp(-LOG_SCALE), jnp.exp(LOG_SCALE)
+        raise InputError(
+            f"prior of {name}: light is tabulated for scales from {least:.2f} to {most:.2f}; choose a narrower prior"
+        )
+
+
 def read(path, inputs):
     """Counts of each sensor and run; -1 where a sensor was absent."""
-    return jnp.asarray(read_pmt_counts(path, inputs.batch.shape[0]).counts.T)
+    return jnp.asarray(read_pmt_counts(path, inputs.detector.sensors.n_sensors).counts.T)
 
 
 def write(path, data, inputs, truth):
     """Write counts, with the constants that they were drawn with."""
-    absent = jnp.where(inputs.live[:, None], jnp.asarray(data), -1)
+    absent = jnp.where(live(inputs)[:, None], jnp.asarray(data), -1)
     counted = PMTCounts(jax.device_get(absent.T), jax.device_get(jnp.full(inputs.light.n_runs, inputs.triggers)))
-    write_pmt_counts(path, counted, attributes={"detector": inputs.detector}, truth=truth, units=units(PARAMETERS))
+    write_pmt_counts(path, counted, attributes={"detector": inputs.detector.name}, truth=truth, units=units(PARAMETERS))
 
 
 def start(inputs, data):
@@ -176,8 +191,8 @@ def start(inputs, data):
     expected = counts(full_size(values, inputs), inputs, data)
     seen = expected.live
     light = jnp.where(seen, data - expected.dark, 0).sum(axis=0) / jnp.where(seen, expected.expected, 0.0).sum(axis=0)
-    free = is_free(inputs.priors.get("intensity", PARAMETERS[4].default))
-    return {"intensity": jnp.maximum(light, 0.01)} if free else {}
+    free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))}
+    return {"intensity": jnp.maximum(light, 0.01)} if "intensity" in free else {}
 
 
 def full_size(values, inputs):
@@ -210,12 +225,14 @@ def complete(key, draws, inputs, data):
 def describe(inputs, data=None):
     """Sizes, for `bayescal check`."""
     found = {
-        "sensors": inputs.batch.shape[0],
-        "sensors that count": int(inputs.live.sum()),
+        "sensors": inputs.detector.sensors.n_sensors,
+        "sensors that count": int(live(inputs).sum()),
         "runs": inputs.light.n_runs,
         "production batches": inputs.n_batches,
         "dark counts summed over": inputs.n_dark,
     }
+    if inputs.detector.faults:
+        found["faults of the geometry"] = "; ".join(inputs.detector.faults)
     return found if data is None else found | {"photoelectrons": int(jnp.where(jnp.asarray(data) > 0, data, 0).sum())}
 
 
@@ -226,13 +243,14 @@ def exposure(inputs):
 
 def readouts(inputs):
     """The sensor of each row of counts: its number, batch and place, and whether it counts."""
-    number = jnp.arange(inputs.batch.shape[0])
-    x, y, z = jnp.asarray(inputs.light.sensors.position_m).T
+    sensors = inputs.detector.sensors
+    number = jnp.arange(sensors.n_sensors)
+    x, y, z = jnp.asarray(sensors.position_m).T
     return {
-        "live": inputs.live,
+        "live": live(inputs),
         "event": jnp.zeros_like(number),
         "sensor": number,
-        "batch": inputs.batch,
+        "batch": jnp.asarray(sensors.batch),
         "x_m": x,
         "y_m": y,
         "z_m": z,
@@ -241,7 +259,7 @@ def readouts(inputs):
 
 def recorded(data, inputs):
     """Photoelectrons of each sensor in all runs."""
-    return {"counts": jnp.where(inputs.live, jnp.sum(jnp.maximum(data, 0), axis=-1).astype(float), jnp.nan)}
+    return {"counts": jnp.where(live(inputs), jnp.sum(jnp.maximum(data, 0), axis=-1).astype(float), jnp.nan)}
 
 
 def example(key):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,13 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayescal.errors import InputError
-from bayescal.optical.detector import OpticalDetector, patches_at_sensors, zones_of
+from bayescal.optical.detector import OpticalDetector, patches_at_sensors
 from bayescal.optical.direct import seen_fraction, sight
 from bayescal.optical.indirect import PatchesAtSensors
 from bayescal.optical.light_table import LightTable, Scalar, make_table
 from bayescal.optical.medium import Water, line
-from bayescal.optical.rays import Rays, isotropic_rays
+from bayescal.optical.rays import isotropic_rays
 from bayescal.optical.sensors import Photosensors
+from bayescal.optical.zones import make_zones
 
 
 class RunLight(eqx.Module):
@@ -90,12 +90,7 @@ def run_light(
             f"wavelength_nm: the sensors of {detector.name} do not see {wavelengths[np.argmax(unseen)]:g} nm; "
             "leave that wavelength out"
         )
-    zones = zones_of(detector)
-    sources = [partial(_rays, position) for position in positions for _ in wavelengths]
+    zones = make_zones(detector.tank)
+    sources = [isotropic_rays(jnp.asarray(position)) for position in positions for _ in wavelengths]
     table = make_table(sources, [line(each) for _ in positions for each in wavelengths], zones)
     return RunLight(positions, wavelengths, detector.sensors, table, patches_at_sensors(detector, zones))
-
-
-def _rays(position_m: np.ndarray, wavelength_nm: Array) -> Rays:
-    del wavelength_nm
-    return isotropic_rays(jnp.asarray(position_m), 1.0)

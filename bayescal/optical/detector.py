@@ -1,21 +1,18 @@
-"""A large homogeneous detector of light: its steps in order, from a source in the tank to light at the sensors."""
+"""A large homogeneous detector of light: its tank, its sensors, and where on the wall they are."""
 
 from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
-from bayescal.optical.direct import seen_fraction, sight, transmission
 from bayescal.optical.efficiency import QuantumEfficiency
-from bayescal.optical.geometry import Sphere, Tank
+from bayescal.optical.geometry import Tank
 from bayescal.optical.indirect import PatchesAtSensors
-from bayescal.optical.medium import Scintillator, Spectrum, Water
 from bayescal.optical.sensors import Photosensors
-from bayescal.optical.zones import Zones, make_zones
+from bayescal.optical.zones import Zones
 
-Points = Float[Array | np.ndarray, "*source 3"]
+_CORNERS = 4  # patches around a sensor; more have a share on the axis of the tank only
 
 
 class OpticalDetector(eqx.Module):
@@ -54,24 +51,6 @@ class OpticalDetector(eqx.Module):
         """Of wall and sensors together."""
         return self.coverage * self.sensor_reflectivity + (1 - self.coverage) * self.wall_reflectivity
 
-    @property
-    def medium(self) -> Water | Scintillator:
-        """What fills it: water in a cylinder, scintillator in a sphere."""
-        return Scintillator() if isinstance(self.tank, Sphere) else Water()
-
-
-def direct_light(
-    position_m: Points, detector: OpticalDetector, medium: Water | Scintillator, spectrum: Spectrum
-) -> Float[Array, "*source sensor"]:
-    """Direct light of isotropic points [m], for one photoelectron that each emits at full coverage."""
-    view = sight(position_m, detector.sensors)
-    return seen_fraction(view, detector.sensors) * transmission(view.distance_m, medium, spectrum)
-
-
-def zones_of(detector: OpticalDetector) -> Zones:
-    """Zones of the tank for scattered and reflected light."""
-    return make_zones(detector.tank)
-
 
 def patches_at_sensors(detector: OpticalDetector, zones: Zones) -> PatchesAtSensors:
     """From light on the patches of the wall to indirect light on every sensor."""
@@ -83,6 +62,3 @@ def patches_at_sensors(detector: OpticalDetector, zones: Zones) -> PatchesAtSens
     kept *= share.sum(axis=1, keepdims=True) / kept.sum(axis=1, keepdims=True)
     area = detector.sensors.area_m2 * jnp.asarray(detector.sensors.acceptance.diffuse)
     return PatchesAtSensors(np.take_along_axis(index, largest, axis=1), kept, area)
-
-
-_CORNERS = 4  # patches around a sensor; more have a share on the axis of the tank only

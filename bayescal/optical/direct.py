@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayescal.optical.medium import Scintillator, Spectrum, Water
 from bayescal.optical.sensors import Photosensors
 
 Real = Float[Array, "..."]
@@ -54,12 +53,3 @@ def seen_fraction(view: Sight, sensors: Photosensors) -> Float[Array, "*source s
     """
     flat = solid_angle(view.distance_m, view.cosine, sensors.radius_m)
     return flat / (4 * jnp.pi) * sensors.acceptance.area(view.cosine) / view.cosine
-
-
-def transmission(distance_m: Real, medium: Water | Scintillator, spectrum: Spectrum) -> Real:
-    """Share of the light that is neither absorbed nor scattered over a distance [m], averaged over wavelengths."""
-    attenuation = medium.attenuation(jnp.asarray(spectrum.wavelength_nm))
-    total = jnp.zeros_like(distance_m)
-    for number in range(attenuation.shape[0]):  # one array at a time: no axis of wavelengths in memory
-        total = total + spectrum.weight[number] * jnp.exp(-attenuation[number] * distance_m)
-    return total

@@ -13,22 +13,22 @@ from jaxtyping import Array, Float
 from bayescal.optical.detector import OpticalDetector, patches_at_sensors
 from bayescal.optical.direct import seen_fraction, sight
 from bayescal.optical.emission import Emission
-from bayescal.optical.indirect import PatchesAtSensors, make_transport, reflection_orders, sum_orders
-from bayescal.optical.light_table import coefficients
+from bayescal.optical.indirect import PatchesAtSensors, coefficients, make_transport, reflection_orders, sum_orders
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Scintillator, Spectrum, Water
 from bayescal.optical.rays import Footprint, Rays, footprint
 from bayescal.optical.sensors import Photosensors
 from bayescal.optical.zones import Zones
 
 Scalar = Float[Array, ""] | float
+Real = Float[Array, "..."]
 
 LEAST_PE = 1e-9
 """Direct light of every sensor, below what any dark noise makes: keeps logarithms of it finite [p.e.]."""
 
 _NODES_AT_A_TIME = 8
-_DEGREE = 10  # of the polynomial of the logarithm of the transmission over the square root of the distance
-_POLAR = 32  # directions of rays from the axis, and around it
-_AROUND = 12
+_DEGREE = 10  # of the polynomial of the loss a metre in the distance
+_POLAR = 32  # rays of a group from the axis of its light
+_AROUND = 12  # and around it
 _GROUPS = 8  # of nodes that send rays together
 
 
@@ -48,7 +48,7 @@ class Passage(eqx.Module):
     spread_ns_per_m: float = eqx.field(static=True)
     reach_m: float = eqx.field(static=True)
 
-    def transmission(self, distance_m: Float[Array, ...]) -> Float[Array, ...]:
+    def transmission(self, distance_m: Real) -> Real:
         """Share of the light that is neither absorbed nor scattered; as of all wavelengths to 1e-5."""
         return jnp.exp(-distance_m * jnp.polyval(jnp.asarray(self.log_loss)[::-1], distance_m / self.reach_m))
 

@@ -215,3 +215,11 @@ def find_faults(tank: Tank, position_m: Places, radius_m: float) -> list[Fault]:
             Fault(np.arange(len(position_m)), f"sensors cover {coverage:.2f} of the wall, more than all of it")
         )
     return faults
+
+
+def fibonacci_directions(count: int) -> Float[np.ndarray, "direction 3"]:
+    """Unit vectors spread evenly over all directions."""
+    number = np.arange(count) + 0.5
+    z = 1 - 2 * number / count
+    azimuth, radial = np.pi * (1 + np.sqrt(5)) * number, np.sqrt(1 - z**2)
+    return np.column_stack([radial * np.cos(azimuth), radial * np.sin(azimuth), z])

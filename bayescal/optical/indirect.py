@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from bayescal.optical.medium import Scintillator, Water
 from bayescal.optical.rays import FirstFate
 from bayescal.optical.zones import Zones
 
 Scalar = Float[Array, ""] | float
+Real = Float[Array, "..."]
 Blocks = Float[Array, "mode source target"]
 
 N_REFLECTIONS = 6
@@ -46,6 +48,11 @@ class Coefficients(NamedTuple):
     def attenuation(self) -> Scalar:
         """All that direct light loses [1/m]."""
         return self.absorption + self.rayleigh + self.mie
+
+
+def coefficients(medium: Water | Scintillator, wavelength_nm: Scalar) -> Coefficients:
+    """Coefficients of a medium at one wavelength [nm]."""
+    return Coefficients(medium.absorption(wavelength_nm), medium.rayleigh(wavelength_nm), medium.mie(wavelength_nm))
 
 
 class Transport(eqx.Module):
@@ -147,7 +154,7 @@ def reflection_orders(transport: Transport, fate: FirstFate) -> Float[Array, "or
     return _from_modes(jnp.stack(orders), fate.arrived.shape[1])
 
 
-def sum_orders(orders: Float[Array, "order ..."], reflectivity: Scalar) -> Float[Array, ...]:
+def sum_orders(orders: Float[Array, "order ..."], reflectivity: Scalar) -> Real:
     """Indirect light of a wall of given reflectivity: a power series.
 
     Beyond the last order the light is spread evenly and decreases from one to the next by a common factor, that of

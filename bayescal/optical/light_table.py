@@ -7,7 +7,7 @@ evaluates a polynomial instead of transport, and is within 0.1 % of it on every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,12 +18,12 @@ from jaxtyping import Array, Float
 
 from bayescal.optical.indirect import (
     N_REFLECTIONS,
-    Coefficients,
+    coefficients,
     make_transport,
     reflection_orders,
     sum_orders,
 )
-from bayescal.optical.medium import Scintillator, Spectrum, Water
+from bayescal.optical.medium import Spectrum, Water
 from bayescal.optical.rays import Footprint, Rays, footprint
 from bayescal.optical.zones import Zones
 
@@ -71,22 +71,22 @@ class LightTable(eqx.Module):
         return sum_orders(jnp.tensordot(product, self.light, axes=1), reflectivity)
 
 
-def make_table(sources: Sequence[Callable[[Array], Rays]], spectra: Sequence[Spectrum], zones: Zones) -> LightTable:
+def make_table(sources: Sequence[Rays], spectra: Sequence[Spectrum], zones: Zones) -> LightTable:
     """Table for runs; one source and one spectrum a run.
 
     Args:
-        sources: rays of each run's source for one photoelectron, as a function of the wavelength [nm].
+        sources: rays of each run's source for one photoelectron.
         spectra: of each run.
         zones: of the tank.
     """
+    feet = [_footprint(each, zones) for each in sources]
     by_wavelength: dict[float, list[tuple[int, float]]] = {}
     for run, spectrum in enumerate(spectra):
         for wavelength, weight in zip(np.asarray(spectrum.wavelength_nm), np.asarray(spectrum.weight), strict=True):
             by_wavelength.setdefault(float(wavelength), []).append((run, float(weight)))
     total = np.zeros((_grid().shape[0], N_REFLECTIONS + 1, zones.n_patches * zones.n_azimuth, len(spectra)))
     for wavelength, members in by_wavelength.items():
-        feet = [_footprint(sources[run](jnp.asarray(wavelength)), zones) for run, _ in members]
-        together = jax.tree.map(lambda *each: jnp.stack(each), *feet)
+        together = jax.tree.map(lambda *each: jnp.stack(each), *(feet[run] for run, _ in members))
         for node, scales in enumerate(_grid()):
             light = np.asarray(_in_medium(together, zones, wavelength, scales))
             for column, (run, weight) in enumerate(members):
@@ -106,11 +106,6 @@ def _in_medium(
     transport = make_transport(zones, medium)
     orders = jax.vmap(lambda each: reflection_orders(transport, each.in_medium(medium.attenuation)))(feet)
     return orders.reshape(*orders.shape[:2], -1)
-
-
-def coefficients(medium: Water | Scintillator, wavelength_nm: Scalar) -> Coefficients:
-    """Coefficients of the medium at one wavelength [1/m]."""
-    return Coefficients(medium.absorption(wavelength_nm), medium.rayleigh(wavelength_nm), medium.mie(wavelength_nm))
 
 
 def _nodes() -> _Nodes:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayescal.optical.zones import Stencil, Zones, fibonacci_directions
+from bayescal.optical.geometry import fibonacci_directions
+from bayescal.optical.zones import Stencil, Zones
 
 _NODES = 8  # on the way to the wall
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 Cosine = Float[Array, "..."]
 
@@ -58,8 +58,8 @@ class Photosensors(eqx.Module):
     normal: Float[Array | np.ndarray, "sensor 3"]
     radius_m: float = eqx.field(static=True)
     acceptance: Acceptance
-    batch: np.ndarray
-    live: Bool[np.ndarray, " sensor"]
+    batch: Int[Array | np.ndarray, " sensor"]
+    live: Bool[Array | np.ndarray, " sensor"]
 
     @property
     def n_sensors(self) -> int:
@@ -75,3 +75,9 @@ class Photosensors(eqx.Module):
     def area_m2(self) -> float:
         """Of a photocathode's opening, pi a^2 [m^2]."""
         return np.pi * self.radius_m**2
+
+    def some(self, index: Int[Array | np.ndarray, " some"]) -> Photosensors:
+        """Those of some numbers."""
+        rows = (self.position_m, self.normal, self.batch, self.live)
+        position, normal, batch, live = (jnp.asarray(each)[index] for each in rows)
+        return Photosensors(position, normal, self.radius_m, self.acceptance, batch, live)

@@ -20,14 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayescal.errors import InputError
 from bayescal.flashes import Clusters, Flashes, LightEvents, clusters_from_points, flashes_from_rows
 from bayescal.readers.hdf5 import (
-    open_hdf5,
+    open_format,
     read_array,
     read_table,
     read_truth_group,
@@ -53,8 +52,7 @@ def read_flashes(path: Path | str) -> LightEvents:
     Raises:
         InputError: if the file cannot be read, is of another format, or has a value that no event can have.
     """
-    with open_hdf5(path) as file:
-        _check_format(file)
+    with open_format(path, FORMAT, VERSION) as file:
         tables = {
             name: read_table(file, name, columns)
             for name, columns in (("clusters", _CLUSTER), ("points", _POINT), ("flashes", _FLASH))
@@ -70,8 +68,7 @@ def read_flashes(path: Path | str) -> LightEvents:
 
 def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file was simulated with, by name; empty for real data."""
-    with open_hdf5(path) as file:
-        _check_format(file)
+    with open_format(path, FORMAT, VERSION) as file:
         return read_truth_group(file)
 
 
@@ -164,18 +161,6 @@ def _rows(names: tuple[str, ...], values: tuple[ArrayLike, ...]) -> NDArray:
     for name, column in zip(names, values, strict=True):
         rows[name] = column
     return rows
-
-
-def _check_format(file: h5py.File) -> None:
-    """Refuse files of another format or of a later version."""
-    if file.attrs.get("format") != FORMAT:
-        raise InputError(
-            f"{file.filename}: this is not a file of flashes (attribute format = {FORMAT}): convert it first"
-        )
-    if file.attrs.get("version") != VERSION:
-        raise InputError(
-            f"{file.filename}: version {file.attrs.get('version')} of the flashes format is unknown, need {VERSION}"
-        )
 
 
 def _clusters(path: Path | str, rows: dict[str, NDArray], points: dict[str, NDArray]) -> Clusters:

@@ -39,6 +39,28 @@ def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
 
 
 @contextmanager
+def open_format(path: Path | str, name: str, version: int) -> Iterator[h5py.File]:
+    """A file of one of our own formats to read from.
+
+    Args:
+        path: of the file.
+        name: value of its attribute `format`.
+        version: value of its attribute `version`.
+
+    Raises:
+        InputError: as of `open_hdf5`, or if the file is of another format or version.
+    """
+    with open_hdf5(path) as file:
+        if file.attrs.get("format") != name:
+            raise InputError(
+                f"{path}: this is not a file of the format {name} (its attribute `format`): convert it first"
+            )
+        if file.attrs.get("version") != version:
+            raise InputError(f"{path}: version {file.attrs.get('version')} of {name} is unknown, need {version}")
+        yield file
+
+
+@contextmanager
 def write_hdf5(path: Path | str) -> Iterator[h5py.File]:
     """A new HDF5 file that appears under its name only when it is complete.
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import h5py
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
@@ -25,7 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 from bayescal.charge.electronics import Electronics
 from bayescal.charge.geometry import PixelGeometry
 from bayescal.errors import InputError
-from bayescal.readers.hdf5 import open_hdf5, read_table, read_truth_group, require_finite, write_hdf5, write_truth_group
+from bayescal.readers.hdf5 import (
+    open_format,
+    read_table,
+    read_truth_group,
+    require_finite,
+    write_hdf5,
+    write_truth_group,
+)
 
 FORMAT = "bayescal-hits"
 VERSION = 1
@@ -76,8 +82,7 @@ def read_hits(path: Path | str) -> Hits:
     Raises:
         InputError: if the file cannot be read, is of another format, or has a value that no hit can have.
     """
-    with open_hdf5(path) as file:
-        _check_format(file)
+    with open_format(path, FORMAT, VERSION) as file:
         table = read_table(file, "hits", ("event", "pixel", "tick", "adc"))
         integer_adc = file.attrs.get("adc") == "integer"
     require_finite(f"{path}: hits", {"adc": table["adc"]})
@@ -88,15 +93,13 @@ def read_hits(path: Path | str) -> Hits:
 
 def read_attributes(path: Path | str) -> dict[str, Any]:
     """The attributes of a file of hits: format, length of a tick, provenance."""
-    with open_hdf5(path) as file:
-        _check_format(file)
+    with open_format(path, FORMAT, VERSION) as file:
         return dict(file.attrs)
 
 
 def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file of hits was simulated with, by name; empty for real data."""
-    with open_hdf5(path) as file:
-        _check_format(file)
+    with open_format(path, FORMAT, VERSION) as file:
         return read_truth_group(file)
 
 
@@ -150,16 +153,6 @@ def _rows(hits: Hits) -> NDArray:
     rows = np.zeros(hits.n_hits, [("event", "i8"), ("pixel", "i8"), ("tick", "i4"), ("adc", adc)])
     rows["event"], rows["pixel"], rows["tick"], rows["adc"] = hits.event_id, hits.pixel, hits.tick, hits.adc
     return rows
-
-
-def _check_format(file: h5py.File) -> None:
-    """Refuse files of another format or of a later version."""
-    if file.attrs.get("format") != FORMAT:
-        raise InputError(f"{file.filename}: this is not a file of hits (attribute format = {FORMAT}): convert it first")
-    if file.attrs.get("version") != VERSION:
-        raise InputError(
-            f"{file.filename}: version {file.attrs.get('version')} of the hits format is unknown, need {VERSION}"
-        )
 
 
 def _check_rows(path: Path | str, hits: Hits) -> None:

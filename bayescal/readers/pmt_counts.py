@@ -20,8 +20,8 @@ from jaxtyping import Bool, Int
 from numpy.typing import ArrayLike, NDArray
 
 from bayescal.errors import InputError
-from bayescal.readers.hdf5 import open_hdf5, read_array, read_truth_group, write_hdf5, write_truth_group
-from bayescal.readers.pmt_hits import check_format, check_n_sensors
+from bayescal.readers.hdf5 import open_format, read_array, read_truth_group, write_hdf5, write_truth_group
+from bayescal.readers.pmt_hits import check_n_sensors
 
 FORMAT = "bayescal-pmt-counts"
 VERSION = 1
@@ -56,8 +56,7 @@ def read_pmt_counts(path: Path | str, n_sensors: int) -> PMTCounts:
     Raises:
         InputError: if the file cannot be read, is of another format or detector, or has a value that cannot be.
     """
-    with open_hdf5(path) as file:
-        check_format(file, FORMAT, VERSION)
+    with open_format(path, FORMAT, VERSION) as file:
         counts, triggers = (read_array(file, name) for name in ("counts", "triggers"))
     if counts.ndim != 2 or triggers.shape != counts.shape[:1] or counts.size == 0:
         raise InputError(
@@ -74,8 +73,7 @@ def read_pmt_counts(path: Path | str, n_sensors: int) -> PMTCounts:
 
 def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file of counts was simulated with, by name; empty for real data."""
-    with open_hdf5(path) as file:
-        check_format(file, FORMAT, VERSION)
+    with open_format(path, FORMAT, VERSION) as file:
         return read_truth_group(file)
 
 

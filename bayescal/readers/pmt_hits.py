@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayescal.errors import InputError
 from bayescal.readers.hdf5 import (
-    open_hdf5,
+    open_format,
     read_array,
     read_table,
     read_truth_group,
@@ -111,8 +111,7 @@ def read_pmt_hits(path: Path | str, n_sensors: int) -> PMTHits:
     Raises:
         InputError: if the file cannot be read, is of another format or detector, or has a value that no hit can have.
     """
-    with open_hdf5(path) as file:
-        check_format(file, FORMAT, VERSION)
+    with open_format(path, FORMAT, VERSION) as file:
         n_events, in_file = (_whole_attribute(file, name) for name in ("n_events", "n_sensors"))
         window = _window(file)
         table = read_table(file, "hits", _COLUMNS)
@@ -156,8 +155,7 @@ def select_events(hits: PMTHits, first: int, stop: int, path: Path | str) -> PMT
 
 def read_truth(path: Path | str) -> dict[str, NDArray]:
     """The parameters that a file of hits was simulated with, by name; empty for real data."""
-    with open_hdf5(path) as file:
-        check_format(file, FORMAT, VERSION)
+    with open_format(path, FORMAT, VERSION) as file:
         return read_truth_group(file)
 
 
@@ -186,22 +184,6 @@ def write_pmt_hits(
         file.attrs.update(dict(attributes or {}) | header | {"format": FORMAT, "version": VERSION})
         file["hits"], file["live"] = rows, hits.live
         write_truth_group(file, truth or {}, units or {})
-
-
-def check_format(file: h5py.File, name: str, version: int) -> None:
-    """Refuse files of another format or of a later version.
-
-    Args:
-        file: an open file.
-        name: value of its attribute `format`.
-        version: value of its attribute `version`.
-    """
-    if file.attrs.get("format") != name:
-        raise InputError(f"{file.filename}: the file's attribute `format` is not {name}: give a file of that format")
-    if file.attrs.get("version") != version:
-        raise InputError(
-            f"{file.filename}: version {file.attrs.get('version')} of the format {name} is unknown, need {version}"
-        )
 
 
 def check_n_sensors(path: Path | str, in_file: int, n_sensors: int) -> None:

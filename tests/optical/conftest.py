@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from bayescal.optical.detector import OpticalDetector, zones_of
-from bayescal.optical.zones import Zones
+from bayescal.optical.detector import OpticalDetector
+from bayescal.optical.zones import Zones, make_zones
 from bayescal.readers.optical_detector import read_optical_detector
 
 
@@ -35,4 +35,4 @@ def super_kamiokande() -> OpticalDetector:
 @pytest.fixture(scope="session")
 def zones(super_kamiokande: OpticalDetector) -> Zones:
     """Its zones, cut as a fit cuts them."""
-    return zones_of(super_kamiokande)
+    return make_zones(super_kamiokande.tank)

@@ -2,8 +2,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayescal.optical.geometry import Cylinder, Sphere, find_faults, grid_on_cylinder, spiral_on_sphere
-from bayescal.optical.zones import fibonacci_directions
+from bayescal.optical.geometry import (
+    Cylinder,
+    Sphere,
+    fibonacci_directions,
+    find_faults,
+    grid_on_cylinder,
+    spiral_on_sphere,
+)
 
 TANK = Cylinder(16.9, 36.2)
 

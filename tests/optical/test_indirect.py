@@ -4,10 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayescal.optical.detector import direct_light, patches_at_sensors
+from bayescal.optical.detector import patches_at_sensors
 from bayescal.optical.direct import seen_fraction, sight
 from bayescal.optical.indirect import Coefficients, make_transport, reflection_orders, sum_orders
-from bayescal.optical.medium import Water, line
 from bayescal.optical.rays import Rays, footprint, isotropic_rays
 from bayescal.testing import check_gradient
 
@@ -116,13 +115,6 @@ def test_light_is_that_of_photons_one_by_one(tracer, super_kamiokande, zones, so
     model, counted = (np.array([each[block].sum() for block in blocks]) for each in (direct + indirect, every))
     beyond_noise = np.mean((model / counted - 1) ** 2 - 1 / counted)
     assert beyond_noise < 0.02**2 + 3 * np.sqrt(2 * np.mean(1 / counted**2) / len(blocks))
-
-
-def test_direct_light_of_a_detector(super_kamiokande):
-    medium = Water()
-    view = sight(PLACE, super_kamiokande.sensors)
-    alone = seen_fraction(view, super_kamiokande.sensors) * jnp.exp(-medium.attenuation(400.0) * view.distance_m)
-    np.testing.assert_allclose(direct_light(PLACE, super_kamiokande, medium, line(400.0)), alone, rtol=1e-12)
 
 
 def test_gradient_is_that_of_differences(zones):

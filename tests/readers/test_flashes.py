@@ -90,11 +90,11 @@ def test_attributes_and_units(tmp_path: Path, events: LightEvents) -> None:
 def test_another_format_and_a_later_version(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["version"] = 2
-    with pytest.raises(InputError, match=r"flashes\.h5: version 2 of the flashes format is unknown, need 1"):
+    with pytest.raises(InputError, match=r"flashes\.h5: version 2 of bayescal-flashes is unknown, need 1"):
         read_flashes(path)
     with h5py.File(path, "r+") as file:
         del file.attrs["format"]
-    with pytest.raises(InputError, match=r"flashes\.h5: this is not a file of flashes .*: convert it first"):
+    with pytest.raises(InputError, match=r"flashes\.h5: this is not a file of the format bayescal-flashes "):
         read_flashes(path)
 
 

@@ -99,14 +99,14 @@ def test_hits_on_no_pixel(pixel: int) -> None:
 def test_another_format(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["hits"] = np.zeros(3)
-    with pytest.raises(InputError, match=r"other\.h5: this is not a file of hits .*: convert it first"):
+    with pytest.raises(InputError, match=r"other\.h5: this is not a file of the format bayescal-hits "):
         read_hits(tmp_path / "other.h5")
 
 
 def test_later_version(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["version"] = 2
-    with pytest.raises(InputError, match=r"hits\.h5: version 2 of the hits format is unknown, need 1"):
+    with pytest.raises(InputError, match=r"hits\.h5: version 2 of bayescal-hits is unknown, need 1"):
         read_hits(path)
 
 

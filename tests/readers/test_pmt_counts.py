@@ -73,7 +73,7 @@ def test_missing_dataset(path: Path) -> None:
 def test_another_format(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["format"] = "bayescal-pmt-hits"
-    with pytest.raises(InputError, match=r"counts\.h5: the file's attribute `format` is not bayescal-pmt-counts"):
+    with pytest.raises(InputError, match=r"counts\.h5: this is not a file of the format bayescal-pmt-counts"):
         read_pmt_counts(path, 3)
 
 

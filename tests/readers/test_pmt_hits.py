@@ -98,8 +98,8 @@ def test_values_that_no_hit_can_have(path: Path, column: str, number: float, wor
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("format", "bayescal-hits", "the file's attribute `format` is not bayescal-pmt-hits: give a file of that"),
-        ("version", 2, "version 2 of the format bayescal-pmt-hits is unknown, need 1"),
+        ("format", "bayescal-hits", "this is not a file of the format bayescal-pmt-hits"),
+        ("version", 2, "version 2 of bayescal-pmt-hits is unknown, need 1"),
         ("n_events", 0, "the attribute `n_events` is 0; set it to a whole number of 1 or more"),
         ("window", [250.0, -50.0], r"the attribute `window` is \[250\. -50\.\]; set it to a start and a later end"),
         ("window", "now", "the attribute `window` is .* set it to a start and a later end"),
