@@ -61,6 +61,7 @@ def fit_study(study: Study, progress: ProgressFunction = silent, unfinished: Unf
         settings=study.sampler.fit_settings,
         start=model.hook("start")(inputs, data) if model.has("start") else None,
         tempered=model.hook("tempered") if model.has("tempered") else None,
+        measured=model.hook("measured") if model.has("measured") else None,
         units=units(model.parameters),
         provenance=provenance(study, model),
         progress=progress,

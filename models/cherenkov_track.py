@@ -1,11 +1,16 @@
-"""A muon in a water Cherenkov detector: vertex, direction, kinetic energy, time and bends of its track.
+"""A muon or an electron in a water Cherenkov detector: vertex, direction, kinetic energy and time of its start.
 
-Inputs: an optical detector filled with water. Data: charge and time of the hits of one event.
+Inputs: an optical detector filled with water, and which particle it is. Data: charge and time of the hits of an event.
 
-Inferred: the vertex, two slopes about a reference direction, the kinetic energy, the time of the start, and the
-amplitudes of the modes in which multiple scattering bends the track. Held fixed unless a study frees them: the light of
-knocked-out electrons, the width of the cone, the fraction of indirect light that comes early.
+Inferred: the vertex, two slopes about a reference direction, the kinetic energy, the time of the start, and, of a muon,
+the amplitudes of the modes in which multiple scattering bends the track, of an electron, by how much its shower shines
+more than others of its energy. Held fixed unless a study frees them: the light of electrons that a muon knocks out, the
+width of its cone, the mean delay of indirect light, of an electron the depth of its shower. The evidences of an event
+as a muon and as an electron, which `laplace` notes as `log_evidence`, tell which one it was.
 """
+
+import dataclasses
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -14,11 +19,19 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
+from bayescal.errors import InputError
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
-from bayescal.optical.arrivals import Arrivals, Delays, two_exponentials
+from bayescal.optical.arrivals import Arrivals, Delays
 from bayescal.optical.cherenkov import Radiator, water_radiator
 from bayescal.optical.detector import OpticalDetector
-from bayescal.optical.emission import ShowerCone, frame_about
+from bayescal.optical.electron import (
+    ElectronLight,
+    ElectronShower,
+    mean_depth_m,
+    track_length_m,
+    track_length_spread_m,
+)
+from bayescal.optical.emission import ShowerCone, frame_about, within
 from bayescal.optical.event_light import (
     IndirectOptics,
     Passage,
@@ -52,7 +65,7 @@ PARAMETERS = (
     Parameter("kinetic_energy", "MeV", 500.0, dist.LogNormal(6.2, 0.7), description="at the start of the track"),
     Parameter("event_time", "ns", 0.0, dist.Normal(0.0, 50.0), description="start of the track"),
     *(
-        Parameter(f"bend_{number}", "", 0.0, dist.Normal(0.0, 1.0), per="mode", description="amplitudes, one plane")
+        Parameter(f"bend_{number}", "", 0.0, dist.Normal(0.0, 1.0), per="mode", description="of a muon, in one plane")
         for number in (1, 2)
     ),
     Parameter(
@@ -61,23 +74,47 @@ PARAMETERS = (
         0.12,
         dist.TruncatedNormal(0.12, 0.06, low=0.0),
         free=False,
-        description="light of knocked-out electrons over the muon's",
+        description="light of electrons that a muon knocks out over its own",
     ),
-    Parameter("cone_width", "rad", 0.005, dist.LogNormal(-5.3, 0.5), free=False, description="beyond what is known"),
+    Parameter("cone_width", "rad", 0.005, dist.LogNormal(-5.3, 0.5), free=False, description="of a muon, beyond bends"),
     Parameter(
-        "early_share", "", 0.5, dist.Beta(10.0, 10.0), free=False, description="of indirect light, after scattering"
+        "light_fluctuation",
+        "",
+        0.0,
+        dist.Normal(0.0, 1.0),
+        description="of an electron's light, in its own spread",
+    ),
+    Parameter(
+        "depth_scale",
+        "",
+        1.0,
+        dist.LogNormal(0.0, 0.1),
+        free=False,
+        description="of an electron's shower, over the mean one",
+    ),
+    Parameter(
+        "indirect_delay",
+        "",
+        0.68,
+        dist.LogNormal(-0.39, 0.2),
+        free=False,
+        description="mean of indirect light, in times that light takes along the tank's mean chord",
     ),
 )
+
+OF_MUONS = ("bend_1", "bend_2", "halo_fraction", "cone_width")
+OF_ELECTRONS = ("light_fluctuation", "depth_scale")
+ABSENT = {"muon": OF_ELECTRONS, "electron": OF_MUONS}
 
 
 class Settings(InputSettings):
     """The study's [inputs]."""
 
+    particle: Literal["muon", "electron"] = Field("muon", description="muon or electron")
     detector: NameOrPath = Field("super_kamiokande", description="optical detector: preset, our TOML or LUCiD's JSON")
     direction: tuple[float, float, float] = Field((1.0, 0.0, 0.0), description="reference for slopes in a simulation")
     window_ns: tuple[float, float] = Field((-150.0, 450.0), description="in which hits are recorded [ns]")
-    early_ns: float = Field(15.0, gt=0, description="mean delay of scattered light [ns]")
-    late_ns: float = Field(60.0, gt=0, description="mean delay of reflected light [ns]")
+    event: int = Field(0, ge=0, description="number of the event in the file, from 0")
     active_sensors: int = Field(3000, ge=1, description="sensors whose direct light is computed, the brightest")
     nodes: int = Field(64, ge=8, multiple_of=8, description="along the track")
 
@@ -92,6 +129,7 @@ class Inputs(eqx.Module):
         rows: of the hits, for the likelihood; None before there are data.
         frame: axes of the slopes, the reference direction last.
         first: values to start from, by name; None before there are data.
+        crossing_ns: time that light takes along the mean chord of the tank [ns].
         dark: counts expected in the window.
         blur_rad, blur_ns: widening of cone and times, on the way from far [rad, ns].
         priors: priors and fixed values by name.
@@ -107,20 +145,22 @@ class Inputs(eqx.Module):
     rows: jax.Array | None
     frame: jax.Array
     first: dict | None
+    crossing_ns: float
     dark: float
     blur_rad: float
     blur_ns: float
     priors: dict
+    particle: str = eqx.field(static=True)
     window_ns: tuple = eqx.field(static=True)
-    early_ns: float = eqx.field(static=True)
-    late_ns: float = eqx.field(static=True)
+    event: int = eqx.field(static=True)
     active_sensors: int = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
 
 
 def model(inputs, data=None):
     """Hits given a track."""
-    values = draw(PARAMETERS, inputs.priors, {"mode": BENDING_MODES})
+    known = [parameter for parameter in PARAMETERS if parameter.name not in ABSENT[inputs.particle]]
+    values = draw(known, inputs.priors, {"mode": BENDING_MODES})
     numpyro.sample(OBSERVED, hits(values, inputs), obs=data)
 
 
@@ -140,32 +180,45 @@ def hits(values, inputs):
         window_start_ns=inputs.window_ns[0],
         window_end_ns=inputs.window_ns[1],
         direct_delays=Delays(),
-        indirect_delays=two_exponentials(values["early_share"], inputs.early_ns, inputs.late_ns),
+        indirect_delays=Delays(0.0, jnp.ones(1), jnp.reshape(values["indirect_delay"] * inputs.crossing_ns, (1,))),
     )
     return PMTReadout(arrivals, live=sensors.live, rows=inputs.rows)
 
 
 def emitted(values, inputs):
-    """Light of the track."""
-    track = MuonTrack(
-        vertex_m=jnp.stack([jnp.asarray(values[f"vertex_{axis}"], float) for axis in "xyz"]),
-        slope=jnp.stack([jnp.asarray(values[f"slope_{number}"], float) for number in (1, 2)]),
-        kinetic_mev=jnp.asarray(values["kinetic_energy"], float),
-        time_ns=jnp.asarray(values["event_time"], float),
-        frame=inputs.frame,
-        bending=jnp.stack(
-            [jnp.broadcast_to(jnp.asarray(values[f"bend_{number}"], float), (BENDING_MODES,)) for number in (1, 2)]
-        ),
-    )
-    width = jnp.sqrt(jnp.asarray(values["cone_width"]) ** 2 + inputs.blur_rad**2)
+    """Light of the particle within the tank."""
+    start = {
+        "vertex_m": jnp.stack([jnp.asarray(values[f"vertex_{axis}"], float) for axis in "xyz"]),
+        "slope": jnp.stack([jnp.asarray(values[f"slope_{number}"], float) for number in (1, 2)]),
+        "kinetic_mev": jnp.asarray(values["kinetic_energy"], float),
+        "time_ns": jnp.asarray(values["event_time"], float),
+        "frame": inputs.frame,
+    }
+    shining = muon_light if inputs.particle == "muon" else electron_light
+    return within(shining(start, values, inputs), inputs.detector.tank)
+
+
+def muon_light(start, values, inputs):
+    """Light of a muon."""
+    bends = [jnp.broadcast_to(jnp.asarray(values[f"bend_{number}"], float), (BENDING_MODES,)) for number in (1, 2)]
     light = MuonLight(
         inputs.radiator,
         ShowerCone(1 / inputs.radiator.index),
         halo_fraction=values["halo_fraction"],
-        width_rad=width,
+        width_rad=jnp.sqrt(jnp.asarray(values["cone_width"]) ** 2 + inputs.blur_rad**2),
         nodes=inputs.nodes,
     )
-    return light.emit(track)
+    return light.emit(MuonTrack(**start, bending=jnp.stack(bends)))
+
+
+def electron_light(start, values, inputs):
+    """Light of an electron's shower; the width of the peak takes the blur of an easier problem."""
+    cone = ShowerCone(1 / inputs.radiator.index)
+    cone = eqx.tree_at(lambda c: c.peak_width, cone, jnp.sqrt(cone.peak_width**2 + inputs.blur_rad**2))
+    shower = ElectronShower(**start)
+    light = ElectronLight(inputs.radiator, cone, depth_scale=values["depth_scale"], nodes=inputs.nodes).emit(shower)
+    more = track_length_spread_m(shower.kinetic_mev) / track_length_m(shower.kinetic_mev)
+    return eqx.tree_at(lambda e: e.weight, light, light.weight * jnp.exp(more * values["light_fluctuation"]))
 
 
 def distances(emission, sensors):
@@ -180,27 +233,37 @@ def load(settings, priors):
     water, spectrum = Water(), cherenkov_spectrum(detector.efficiency)
     tank = detector.tank
     reach = 2 * np.hypot(tank.radius_m, tank.height_m / 2) if isinstance(tank, Cylinder) else 2 * tank.radius_m
+    passage = make_passage(water, spectrum, float(reach))
     few = cherenkov_spectrum(detector.efficiency, 4)
     return Inputs(
         detector=detector,
         radiator=water_radiator(detector.efficiency),
-        passage=make_passage(water, spectrum, float(reach)),
+        passage=passage,
         optics=indirect_optics(detector, make_zones(tank), water, few),
         indirect=jnp.zeros(detector.sensors.n_sensors),
         active=jnp.arange(detector.sensors.n_sensors),
         rows=None,
         frame=jnp.asarray(frame_about(settings.direction)),
         first=None,
+        crossing_ns=passage.delay_ns_per_m * tank.mean_chord_m,
         dark=1e-6 * detector.dark_rate_khz * (settings.window_ns[1] - settings.window_ns[0]),
         blur_rad=0.0,
         blur_ns=0.0,
-        priors=dict(priors),
+        priors=priors_of(settings.particle, priors),
+        particle=settings.particle,
         window_ns=settings.window_ns,
-        early_ns=settings.early_ns,
-        late_ns=settings.late_ns,
+        event=settings.event,
         active_sensors=min(settings.active_sensors, detector.sensors.n_sensors),
         nodes=settings.nodes,
     )
+
+
+def priors_of(particle, priors):
+    """Priors that a study states; those of the other particle are refused."""
+    strange = sorted(set(priors) & set(ABSENT[particle]))
+    if strange:
+        raise InputError(f"{', '.join(strange)} cannot be set for the particle {particle}: remove it from [parameters]")
+    return dict(priors)
 
 
 def with_indirect(inputs, values):
@@ -211,27 +274,32 @@ def with_indirect(inputs, values):
 
 
 def prepare(inputs, data=None):
-    """Reference direction, start, indirect light and active sensors, from a coarse scan of the hits."""
+    """Reference direction, start, indirect light and active sensors, from coarse scans of the hits."""
     if data is None:
         return with_indirect(inputs, fixed_or_nominal(PARAMETERS, inputs.priors))
     seed = seeded(inputs, data)
-    first = first_values(inputs, seed, float(np.asarray(data)[:, 0].sum()))
-    inputs = eqx.tree_at(lambda i: i.frame, inputs, jnp.asarray(frame_about(seed.direction)))
-    values = fixed_or_nominal(PARAMETERS, inputs.priors) | first
+    rows = jnp.asarray(hit_rows(np.asarray(data)))
+    inputs = eqx.tree_at(
+        lambda i: (i.frame, i.rows), inputs, (jnp.asarray(frame_about(seed.direction)), rows), is_leaf=is_absent
+    )
+    first = along_the_seed(inputs, seed, data)
+    values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
     inputs = with_indirect(inputs, values)
     light = widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1]))
     active = np.sort(np.argsort(-np.asarray(light))[: inputs.active_sensors])
-    free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))}
-    return eqx.tree_at(
-        lambda i: (i.active, i.rows, i.first),
-        inputs,
-        (
-            jnp.asarray(active),
-            jnp.asarray(hit_rows(np.asarray(data))),
-            {name: jnp.asarray(value, float) for name, value in first.items() if name in free},
-        ),
-        is_leaf=lambda leaf: leaf is None,
-    )
+    free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
+    start_values = with_arrays({name: value for name, value in first.items() if name in free})
+    return eqx.tree_at(lambda i: (i.active, i.first), inputs, (jnp.asarray(active), start_values), is_leaf=is_absent)
+
+
+def is_absent(leaf):
+    """Whether a field of the inputs waits for data."""
+    return leaf is None
+
+
+def with_arrays(values):
+    """Numbers as arrays, which compiled programs take as arguments."""
+    return {name: jnp.asarray(value, float) for name, value in values.items()}
 
 
 @eqx.filter_jit
@@ -248,31 +316,82 @@ def seeded(inputs, data):
     return seed_event(sensor_m, charge[hit], time[hit], inputs.detector.tank, inputs.passage.delay_ns_per_m)
 
 
-def first_values(inputs, seed, charge_pe):
-    """No bends, along the seed, the energy that makes the charge, and the vertex its track's length before the seed.
+def along_the_seed(inputs, seed, data):
+    """No bends, the energy that makes the charge, and the most likely vertex on the seed's line.
 
-    The point whose flashing all at once explains most times of a Cherenkov cone is near the end of the track.
+    A muon's light comes as a cone that is the same whereever on its line the muon began, with the time to match: how
+    far the rings reach tells the vertex. The place where most times agree is only somewhere near the track.
     """
+    base = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors))
     energies = jnp.geomspace(100.0, 3000.0, 40)
-    base = fixed_or_nominal(PARAMETERS, inputs.priors)
-    light = jax.vmap(lambda energy: jnp.sum(emitted(base | {"kinetic_energy": energy}, inputs).weight))(energies)
-    energy = jnp.interp(charge_pe / inputs.detector.coverage, light, energies)
-    length = float(light_emitting_length_m(energy, inputs.radiator.index))
-    vertex = seed.position_m - length * seed.direction
-    return {f"vertex_{axis}": each for axis, each in zip("xyz", vertex, strict=True)} | {
-        "slope_1": 0.0,
-        "slope_2": 0.0,
-        "kinetic_energy": energy,
-        "event_time": seed.time_ns - length / SPEED_OF_LIGHT_M_PER_NS,
-        "bend_1": np.zeros(BENDING_MODES),
-        "bend_2": np.zeros(BENDING_MODES),
-    }
+    light = light_of_energies(energies, base, inputs)
+    energy = jnp.interp(jnp.asarray(data)[:, 0].sum() / inputs.detector.coverage, light, energies)
+    length = light_length_m(energy, inputs)
+    back = np.linspace(-length, 2.5 * length, 15)
+    places = seed.position_m - back[:, None] * seed.direction
+    lines = with_arrays(dict(zip(("vertex_x", "vertex_y", "vertex_z"), places.T, strict=True)))
+    lines["event_time"] = jnp.asarray(seed.time_ns - back / SPEED_OF_LIGHT_M_PER_NS)
+    common = base | with_arrays({"kinetic_energy": energy, "bend_1": NO_BENDS, "bend_2": NO_BENDS})
+    spread = jnp.full_like(inputs.indirect, STRAY * inputs.detector.coverage / inputs.detector.sensors.n_sensors)
+    rough = eqx.tree_at(lambda i: (i.indirect, i.blur_rad, i.blur_ns), inputs, (spread, BLUR_RAD[1], BLUR_NS[1]))
+    rough = dataclasses.replace(rough, nodes=min(SCAN_NODES, inputs.nodes))
+    best = int(np.nanargmax(likelihood_of_lines(lines, common, rough, data)))
+    chosen = {name: each[best] for name, each in lines.items()}
+    return common | chosen | {"slope_1": 0.0, "slope_2": 0.0}
+
+
+def light_length_m(kinetic_mev, inputs):
+    """Scale of the length over which a particle shines [m]."""
+    if inputs.particle == "muon":
+        return float(light_emitting_length_m(kinetic_mev, inputs.radiator.index))
+    return 2 * float(mean_depth_m(kinetic_mev))
+
+
+NO_BENDS = np.zeros(BENDING_MODES)
+SCAN_NODES = 16  # along tracks whose cone is widened
+STRAY = 0.25  # indirect light over direct light, evenly on all sensors: enough for a scan
+
+
+@eqx.filter_jit
+def light_of_energies(energies, values, inputs):
+    """Photoelectrons at full coverage and without loss, for several energies."""
+    return jax.lax.map(lambda energy: jnp.sum(emitted(values | {"kinetic_energy": energy}, inputs).weight), energies)
+
+
+@eqx.filter_jit
+def likelihood_of_lines(lines, values, inputs, data):
+    """Log-likelihood of each of several starts."""
+    return jax.lax.map(lambda line: jnp.sum(hits(values | line, inputs).log_prob(data)), lines)
 
 
 def start(inputs, data):
     """What the coarse scan found."""
     del data
     return inputs.first
+
+
+def measured(values, inputs):
+    """Logarithms of the light of the active sensors and times of their direct light, and what a hit tells of each.
+
+    The charge of few photoelectrons counts them; that of many scatters by as much again as their number. A hit tells
+    the time of direct light if it is of that.
+    """
+    expected = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs).arrivals.rows(
+        (inputs.detector.sensors.n_sensors,), inputs.active
+    )
+    mean = expected.direct + expected.indirect + expected.dark
+    light = mean * (1 + jnp.exp(-mean)) / 2
+    time = -jnp.expm1(-mean) * expected.direct / mean / expected.width_ns**2
+    live = jnp.tile(inputs.detector.sensors.live[inputs.active], 2)
+    return jnp.concatenate([jnp.log(mean), expected.time_ns]), live * jnp.concatenate([light, time])
+
+
+def common(batch):
+    """Inputs of several events, whose hits share one shape."""
+    longest = max(each.rows.size for each in batch)
+    none = batch[0].detector.sensors.n_sensors
+    padded = [jnp.pad(each.rows, (0, longest - each.rows.size), constant_values=none) for each in batch]
+    return [eqx.tree_at(lambda i: i.rows, each, rows) for each, rows in zip(batch, padded, strict=True)]
 
 
 BLUR_RAD, BLUR_NS = (0.3, 0.12), (10.0, 4.0)
@@ -286,8 +405,11 @@ def tempered(inputs, stage):
 
 
 def read(path, inputs):
-    """Charge and time of every sensor in the file's first event."""
-    return jnp.asarray(read_pmt_hits(path, inputs.detector.sensors.n_sensors).dense()[0])
+    """Charge and time of every sensor in one event of a file."""
+    found = read_pmt_hits(path, inputs.detector.sensors.n_sensors)
+    if inputs.event >= found.n_events:
+        raise InputError(f"{path}: no event {inputs.event}, it holds {found.n_events}; change event in [inputs]")
+    return jnp.asarray(found.events(inputs.event, inputs.event + 1).dense()[0])
 
 
 def write(path, data, inputs, truth):
@@ -332,7 +454,7 @@ def recorded(data, inputs):
 
 def example(key):
     """A muon of 300 MeV in a small tank."""
-    settings = Settings(detector="eos", active_sensors=194, nodes=16, early_ns=5.0, late_ns=10.0)
+    settings = Settings(detector="eos", active_sensors=194, nodes=16)
     inputs = load(settings, {})
     truth = {p.name: p.nominal for p in PARAMETERS} | {"kinetic_energy": 300.0, "vertex_x": -0.8}
     data = hits(truth, with_indirect(inputs, truth)).sample(key)

@@ -16,15 +16,20 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
-from bayescal.errors import InputError
+from bayescal.likelihoods.calibration_runs import (
+    counted,
+    intensities,
+    refuse_beyond_table,
+    sensor_columns,
+    write_counts,
+)
 from bayescal.likelihoods.efficiency_counts import EfficiencyCounts, dark_limit
 from bayescal.optical.calibration_light import RunLight, run_light
 from bayescal.optical.detector import OpticalDetector
-from bayescal.optical.light_table import LOG_SCALE
 from bayescal.optical.medium import Water
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.optical_detector import read_optical_detector
-from bayescal.readers.pmt_counts import PMTCounts, read_pmt_counts, write_pmt_counts
+from bayescal.readers.pmt_counts import read_pmt_counts
 from bayescal.readers.pmt_counts import read_truth as read_truth
 from bayescal.study import Field, InputSettings, NameOrPath
 
@@ -163,16 +168,6 @@ def load(settings, priors):
     )
 
 
-def refuse_beyond_table(name, prior):
-    """Refuse a prior with more than a hundredth of it where the table of light does not reach."""
-    values = prior.sample(jax.random.key(0), (1000,)) if is_free(prior) else jnp.asarray(prior)
-    if jnp.mean(jnp.abs(jnp.log(values)) > LOG_SCALE) > 0.01:
-        least, most = jnp.exp(-LOG_SCALE), jnp.exp(LOG_SCALE)
-        raise InputError(
-            f"prior of {name}: light is tabulated for scales from {least:.2f} to {most:.2f}; choose a narrower prior"
-        )
-
-
 def read(path, inputs):
     """Counts of each sensor and run; -1 where a sensor was absent."""
     return jnp.asarray(read_pmt_counts(path, inputs.detector.sensors.n_sensors).counts.T)
@@ -180,19 +175,15 @@ def read(path, inputs):
 
 def write(path, data, inputs, truth):
     """Write counts, with the constants that they were drawn with."""
-    absent = jnp.where(live(inputs)[:, None], jnp.asarray(data), -1)
-    counted = PMTCounts(jax.device_get(absent.T), jax.device_get(jnp.full(inputs.light.n_runs, inputs.triggers)))
-    write_pmt_counts(path, counted, attributes={"detector": inputs.detector.name}, truth=truth, units=units(PARAMETERS))
+    write_counts(path, data, inputs.detector, inputs.triggers, truth=truth, units=units(PARAMETERS))
 
 
 def start(inputs, data):
     """Intensities from the counts of each run over those expected with nominal constants, where they are free."""
     values = fixed_or_nominal(PARAMETERS, inputs.priors)
-    expected = counts(full_size(values, inputs), inputs, data)
-    seen = expected.live
-    light = jnp.where(seen, data - expected.dark, 0).sum(axis=0) / jnp.where(seen, expected.expected, 0.0).sum(axis=0)
+    light = intensities(counts(full_size(values, inputs), inputs, data), data, inputs.light.n_runs)
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))}
-    return {"intensity": jnp.maximum(light, 0.01)} if "intensity" in free else {}
+    return {"intensity": light} if "intensity" in free else {}
 
 
 def full_size(values, inputs):
@@ -243,23 +234,12 @@ def exposure(inputs):
 
 def readouts(inputs):
     """The sensor of each row of counts: its number, batch and place, and whether it counts."""
-    sensors = inputs.detector.sensors
-    number = jnp.arange(sensors.n_sensors)
-    x, y, z = jnp.asarray(sensors.position_m).T
-    return {
-        "live": live(inputs),
-        "event": jnp.zeros_like(number),
-        "sensor": number,
-        "batch": jnp.asarray(sensors.batch),
-        "x_m": x,
-        "y_m": y,
-        "z_m": z,
-    }
+    return sensor_columns(inputs.detector.sensors)
 
 
 def recorded(data, inputs):
     """Photoelectrons of each sensor in all runs."""
-    return {"counts": jnp.where(live(inputs), jnp.sum(jnp.maximum(data, 0), axis=-1).astype(float), jnp.nan)}
+    return {"counts": counted(data, inputs.detector.sensors)}
 
 
 def example(key):

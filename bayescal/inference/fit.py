@@ -27,7 +27,7 @@ from bayescal.inference.hmcecs import hmcecs
 from bayescal.inference.mclmc import mclmc
 from bayescal.inference.optimum import Optimum, as_arrays, from_arrays
 from bayescal.inference.pathfinder import pathfinder
-from bayescal.inference.potential import Model, Potential, Values
+from bayescal.inference.potential import Measured, Model, Potential, Values
 from bayescal.inference.problem import Outcome, Problem
 from bayescal.inference.progress import Progress, ProgressFunction, silent
 from bayescal.inference.result import Result, assemble
@@ -55,6 +55,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
     settings: FitSettings | None = None,
     start: Values | None = None,
     tempered: optimise.Tempered | None = None,
+    measured: Measured | None = None,
     units: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: ProgressFunction = silent,
@@ -76,6 +77,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
         settings: see `FitSettings`; none: its defaults.
         start: physical values to search the mode from, some or all; the rest starts at the prior's median.
         tempered: inputs of an easier problem by (inputs, stage) on the way to the mode, see `optimise.find_mode`.
+        measured: numbers that the data measure and their precision by (values, inputs); they guide the way to the mode.
         units: unit by parameter name, stored with the draws.
         provenance: what else shall be stored with the result; JSON must be able to hold it.
         progress: called now and then with a `Progress`.
@@ -96,7 +98,7 @@ def fit(  # noqa: PLR0913 one call with everything that a fit can be told, by na
     settings = settings if method is None else settings.model_copy(update={"method": method})
     began = time.perf_counter()
     keys = dict(zip(("model", "prior", "method"), jax.random.split(key, 3), strict=True))
-    potential = Potential(model, inputs, data, keys["model"])
+    potential = Potential(model, inputs, data, keys["model"], measured)
     depends_on = partial(fingerprint, model, {"inputs": inputs, "data": data}, key, settings, start)
     with _store(checkpoint, depends_on, unfinished, settings) as store:
         search = partial(_search, potential, keys["prior"], settings, start, tempered, progress)
@@ -172,7 +174,9 @@ def _map(key, problem, settings, progress) -> Outcome:
 def _laplace(key, problem, settings, progress) -> Outcome:
     weigh_key, draw_key = jax.random.split(key)
     weighed = weigh(weigh_key, problem, max(settings.importance_draws, settings.draws), progress)
-    return reweighted(draw_key, problem.potential, weighed, settings.draws, _mode_failures(problem.optimum))
+    outcome = reweighted(draw_key, problem.potential, weighed, settings.draws, _mode_failures(problem.optimum))
+    outcome.facts["log_evidence"] = weighed.log_evidence
+    return outcome
 
 
 def _chains(key, problem, settings, progress) -> Outcome:

@@ -31,6 +31,7 @@ class Importance:
         weights: of the posterior, normalised, Pareto-smoothed [n].
         khat: shape of the weights' tail: below 0.7 the weights can be used (A. Vehtari et al., JMLR 25 (2024) 72).
         own: weights of the approximation itself, normalised [n]; equal where it is the proposal.
+        log_proposal: log-density of the proposal at each [n].
     """
 
     x: np.ndarray
@@ -38,6 +39,13 @@ class Importance:
     weights: np.ndarray
     khat: float
     own: np.ndarray
+    log_proposal: np.ndarray
+
+    @property
+    def log_evidence(self) -> float:
+        """Logarithm of the integral of the density [nats], as far as the proposal's log-density is normalised."""
+        ratios = _ratios(self.potential, self.log_proposal)
+        return float(scipy.special.logsumexp(ratios) - np.log(len(ratios)))
 
     @property
     def ess(self) -> float:
@@ -81,11 +89,16 @@ def weigh(potential: Potential, x: np.ndarray, log_proposal: np.ndarray, log_own
     """
     values = np.array([potential.value(row) for row in x])
     own = scipy.special.softmax(log_own - log_proposal)
-    ratios = np.where(np.isfinite(values), -values, -np.inf) - log_proposal
+    ratios = _ratios(values, log_proposal)
     if not np.isfinite(ratios).any():
-        return Importance(x, values, np.full(len(x), 1.0 / len(x)), np.inf, own)
+        return Importance(x, values, np.full(len(x), 1.0 / len(x)), np.inf, own, log_proposal)
     weights, khat = psis_weights(jnp.asarray(np.maximum(ratios, ratios.max() - DEEPEST)))
-    return Importance(x, values, scipy.special.softmax(np.asarray(weights)), float(khat), own)
+    return Importance(x, values, scipy.special.softmax(np.asarray(weights)), float(khat), own, log_proposal)
+
+
+def _ratios(potential: np.ndarray, log_proposal: np.ndarray) -> np.ndarray:
+    """Logarithms of the density over the proposal's; none where the density is not finite."""
+    return np.where(np.isfinite(potential), -potential, -np.inf) - log_proposal
 
 
 @dataclass(frozen=True)

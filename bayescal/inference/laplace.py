@@ -28,7 +28,7 @@ def importance(key: PRNGKeyArray, potential: Potential, approximation: Approxima
     """Weigh n draws of a Student t with the Gaussian's location and scale by the true density."""
     degrees = max(DEGREES, DEGREES_PER_ROOT * potential.size**0.5)
     draws = np.asarray(jax.random.t(key, degrees, (n, potential.size)))
-    log_proposal = scipy.stats.t.logpdf(draws, degrees).sum(axis=1)
+    log_proposal = scipy.stats.t.logpdf(draws, degrees).sum(axis=1) - approximation.log_volume()
     return weigh(potential, approximation.colour(draws), log_proposal, scipy.stats.norm.logpdf(draws).sum(axis=1))
 
 

@@ -38,6 +38,8 @@ for _name in ("gather_pytree_data_fields", "gather_pytree_aux_fields"):
 
 Model = Callable[[Any, Any], Any]
 Values = dict[str, Any]
+Measured = Callable[[Values, Any], tuple[Array, Array]]
+"""By (values, inputs): numbers that the data measure about independently, and the inverse variance of each."""
 
 
 class Programs(NamedTuple):
@@ -52,6 +54,7 @@ class Programs(NamedTuple):
     constrain: Callable
     unconstrain: Callable
     prior: Callable
+    information: Callable | None
 
 
 class Evaluations:
@@ -85,7 +88,9 @@ class Potential:
         programs: the compiled functions.
     """
 
-    def __init__(self, model: Model, inputs: Any, data: Any, key: PRNGKeyArray) -> None:
+    def __init__(
+        self, model: Model, inputs: Any, data: Any, key: PRNGKeyArray, measured: Measured | None = None
+    ) -> None:
         self.model, self.inputs, self.data = model, _on_device(inputs, "inputs"), _on_device(data, "data")
         self.plate = find_plate(model, self.inputs, self.data, key)
         draw = _prior_draw(every_row(model, self.plate))
@@ -96,7 +101,7 @@ class Potential:
         self.labels = tuple(label for name in template for label in labels(name, template[name].shape))
         self.size = len(self.labels)
         self.unravel = ravel_pytree({name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in template.items()})[1]
-        self.programs = _compile(model, self.unravel, self.plate)
+        self.programs = _compile(model, self.unravel, self.plate, measured)
         self.evaluations = Evaluations()
 
     def with_inputs(self, inputs: Any) -> Potential:
@@ -122,6 +127,12 @@ class Potential:
         self.evaluations.gradients += 1
         value, gradient = self.programs.value_and_grad(jnp.asarray(x), self.inputs, self.data)
         return float(value), np.asarray(gradient)
+
+    def information(self, x: Float[Array, " d"] | np.ndarray) -> np.ndarray | None:
+        """What the numbers that the data measure tell about x: J' P J [d, d]; None where no such numbers are known."""
+        if self.programs.information is None:
+            return None
+        return np.asarray(self.programs.information(jnp.asarray(x), self.inputs, self.data))
 
     def constrain(self, x: Float[Array, "*batch d"] | np.ndarray) -> dict[str, np.ndarray]:
         """Physical values of flat vectors, deterministic sites included; leading axes are kept."""
@@ -199,7 +210,7 @@ def labels(name: str, shape: tuple[int, ...]) -> list[str]:
     return [name + (f"[{','.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)]
 
 
-def _compile(model: Model, unravel: Callable, plate: Plate | None) -> Programs:
+def _compile(model: Model, unravel: Callable, plate: Plate | None, measured: Measured | None) -> Programs:
     whole = every_row(model, plate)
 
     def energy(x, inputs, data):
@@ -216,8 +227,17 @@ def _compile(model: Model, unravel: Callable, plate: Plate | None) -> Programs:
     def prior(keys, inputs, data):
         return jax.lax.map(lambda key: ravel_pytree(_prior_draw(whole)(key, inputs, data))[0], keys)
 
-    gradient = jax.jit(jax.value_and_grad(energy))
-    return Programs(energy, jax.jit(energy), gradient, jax.jit(constrain), jax.jit(unconstrain), jax.jit(prior))
+    def information(x, inputs, data):
+        def numbers(x):
+            assert measured is not None
+            return measured(constrain_fn(whole, (inputs, data), {}, unravel(x)), inputs)
+
+        slope = jax.jacfwd(lambda x: numbers(x)[0])(x)
+        return slope.T @ (numbers(x)[1][:, None] * slope)
+
+    others = (jax.jit(program) for program in (constrain, unconstrain, prior))
+    known = None if measured is None else jax.jit(information)
+    return Programs(energy, jax.jit(energy), jax.jit(jax.value_and_grad(energy)), *others, known)
 
 
 def _prior_draw(model: Model) -> Callable[[PRNGKeyArray, Any, Any], Values]:

@@ -108,14 +108,10 @@ class EfficiencyCounts(dist.Distribution):
     def _dark_weights(self, count: Real, mean: Real, total: Real, exposure: Real) -> Real:
         """Probability of D dark counts over that of none, shape (D, sensor)."""
         coefficients = _coefficients(count, self.dark / mean, self.n_dark)
-        weights: list[Real] = coefficients[:1]
-        factor = jnp.ones_like(total)
-        for dark in range(1, self.n_dark + 1):
-            possible = dark <= total
-            left = jnp.where(possible, self.shape_ + total - dark, 1.0)
-            factor = factor * (self.rate + exposure) / left
-            weights.append(jnp.where(possible, coefficients[dark] * factor, 0.0))
-        return jnp.stack(weights)
+        left = self.shape_ + total - jnp.arange(1, self.n_dark + 1)[:, None]
+        possible = jnp.arange(1, self.n_dark + 1)[:, None] <= total
+        factor = jnp.cumprod(jnp.where(possible, (self.rate + exposure) / jnp.where(possible, left, 1.0), 0.0), axis=0)
+        return coefficients * jnp.concatenate([jnp.ones_like(total)[None], factor])
 
 
 def dark_limit(dark: ArrayLike) -> int:
@@ -128,17 +124,25 @@ def dark_limit(dark: ArrayLike) -> int:
     return int(poisson.isf(_LOST, expected)) if expected > 0 else 0
 
 
-def _coefficients(count: Real, ratio: Real, degree: int) -> list[Real]:
+def _coefficients(count: Real, ratio: Real, degree: int) -> Real:
     """Of the powers of x in prod_r (1 + x ratio_r)^count_r, by Newton's identities from the sums of powers.
 
     Their error is below 1e-9 of the polynomial at x = 1 where the ratios are below one: where less is dark than light.
+    Loops, not unrolled: compilers fuse the recursion into programs that grow exponentially.
     """
-    power, sums = count, []
-    for number in range(1, degree + 1):
-        power = power * ratio
-        sums.append((-1) ** (number + 1) * power.sum(axis=-1))
-    found = [jnp.ones_like(count[..., 0])]
-    for number in range(1, degree + 1):
-        terms = [sums[n - 1] * found[number - n] for n in range(1, number + 1)]
-        found.append(jnp.asarray(sum(terms)) / number)
-    return found
+    one = jnp.ones_like(count[..., 0])
+    if degree == 0:
+        return one[None]
+
+    def next_sum(power: Real, _: None) -> tuple[Real, Real]:
+        power = -power * ratio
+        return power, -power.sum(axis=-1)
+
+    def next_coefficient(before: Real, number: Array) -> tuple[Real, Real]:
+        """`before` are the coefficients from the last one backwards."""
+        found = jnp.sum(sums * before, axis=0) / number
+        return jnp.concatenate([found[None], before[:-1]]), found
+
+    sums = jax.lax.scan(next_sum, count, length=degree)[1]
+    none = jnp.zeros((degree, *one.shape)).at[0].set(one)
+    return jnp.concatenate([one[None], jax.lax.scan(next_coefficient, none, jnp.arange(1, degree + 1))[1]])

@@ -31,7 +31,7 @@ from bayescal.optical.arrivals import Arrivals
 
 Real = Float[Array, "..."]
 
-_ROWS_STEP = 256  # numbers of hit sensors are padded to multiples, so that replicas share a program
+_LEAST_ROWS = 256  # numbers of hit sensors are padded to powers of two from here, so that events share programs
 
 
 class PMTReadout(dist.Distribution):
@@ -136,11 +136,12 @@ def _log_hit(arrivals: Arrivals, recorded: Recorded, hit: Array, charge: Real, t
 
 
 def hit_rows(value: Float[Array | np.ndarray, "*batch 2"]) -> Int[np.ndarray, " row"]:
-    """Index of the hit sensors in the flattened batch, padded by indices behind its end to multiples of 256.
+    """Index of the hit sensors in the flattened batch, padded by indices behind its end to 256, 512, 1024, ...
 
     Args:
         value: the data, charge and time of each sensor.
     """
     hit = np.ravel(np.asarray(value)[..., 0] != 0)
     rows = np.flatnonzero(hit)
-    return np.pad(rows, (0, -rows.size % _ROWS_STEP), constant_values=hit.size)
+    size = max(_LEAST_ROWS, 2 ** int(np.ceil(np.log2(max(rows.size, 1)))))
+    return np.pad(rows, (0, size - rows.size), constant_values=hit.size)

@@ -58,10 +58,7 @@ class RunLight(eqx.Module):
             shift_m: of each source; direct light follows it. Indirect light does not: it changes by 1e-3 of itself for
                 some centimetres [m].
         """
-        view = sight(jnp.asarray(self.position_m) + shift_m, self.sensors)
-        attenuation = water.attenuation(jnp.asarray(self.wavelength_nm))
-        passed = jnp.exp(-attenuation * view.distance_m.T[..., None])
-        direct = seen_fraction(view, self.sensors).T[..., None] * passed
+        direct = direct_of_balls(jnp.asarray(self.position_m) + shift_m, self.wavelength_nm, water, self.sensors)
         indirect = self.at_sensors(self.indirect(water, reflectivity))
         return direct.reshape(-1, self.n_runs) + indirect
 
@@ -79,18 +76,60 @@ def run_light(
     Raises:
         InputError: a source that is not inside the tank, or a wavelength that sensors do not see.
     """
-    positions, wavelengths = np.asarray(position_m, float), np.asarray(wavelength_nm, float)
+    positions = require_inside("position_m", position_m, detector)
+    wavelengths = require_seen(wavelength_nm, detector)
+    zones = make_zones(detector.tank)
+    sources = [isotropic_rays(jnp.asarray(position)) for position in positions for _ in wavelengths]
+    table = make_table(sources, [line(each) for _ in positions for each in wavelengths], zones)
+    return RunLight(positions, wavelengths, detector.sensors, table, patches_at_sensors(detector, zones))
+
+
+def direct_of_balls(
+    position_m: Float[Array, "position 3"],
+    wavelength_nm: Float[Array | np.ndarray, " wavelength"],
+    water: Water,
+    sensors: Photosensors,
+) -> Float[Array, "sensor position wavelength"]:
+    """Direct light of isotropic sources at each sensor, for one photoelectron that perfect coverage would count.
+
+    Args:
+        position_m: of the sources, inside the tank [m].
+        wavelength_nm: at each of them [nm].
+        water: that fills the tank.
+        sensors: on its wall.
+    """
+    view = sight(position_m, sensors)
+    passed = jnp.exp(-water.attenuation(wavelength_nm) * view.distance_m.T[..., None])
+    return seen_fraction(view, sensors).T[..., None] * passed
+
+
+def require_inside(
+    name: str, position_m: Sequence[Sequence[float]], detector: OpticalDetector
+) -> Float[np.ndarray, "position 3"]:
+    """Positions of sources [m].
+
+    Raises:
+        InputError: one that is not inside the tank; `name` is its setting.
+    """
+    positions = np.asarray(position_m, float).reshape(-1, 3)
     outside = ~np.asarray(detector.tank.contains(positions))
     if outside.any():
         place = positions[np.argmax(outside)].tolist()
-        raise InputError(f"position_m: {place} is not inside the tank of {detector.name}; move the source")
+        raise InputError(f"{name}: {place} is not inside the tank of {detector.name}; move the source")
+    return positions
+
+
+def require_seen(wavelength_nm: Sequence[float], detector: OpticalDetector) -> Float[np.ndarray, " wavelength"]:
+    """Wavelengths of sources [nm].
+
+    Raises:
+        InputError: one that sensors do not see.
+    """
+    wavelengths = np.asarray(wavelength_nm, float)
     unseen = ~(np.asarray(detector.efficiency(wavelengths)) > 0)
     if unseen.any():
         raise InputError(
             f"wavelength_nm: the sensors of {detector.name} do not see {wavelengths[np.argmax(unseen)]:g} nm; "
             "leave that wavelength out"
         )
-    zones = make_zones(detector.tank)
-    sources = [isotropic_rays(jnp.asarray(position)) for position in positions for _ in wavelengths]
-    table = make_table(sources, [line(each) for _ in positions for each in wavelengths], zones)
-    return RunLight(positions, wavelengths, detector.sensors, table, patches_at_sensors(detector, zones))
+    return wavelengths

@@ -13,23 +13,49 @@ from bayescal.optical.sensors import Photosensors
 Real = Float[Array, "..."]
 Points = Float[Array | np.ndarray, "*source 3"]
 
+_LEAST_SINE2 = 1e-6  # at the axis, where the direction of growth is any
 _NEAR = 1.875  # of the correction for oblique light: largest error of the solid angle 0.15 % beyond 6 radii
 
 
 class Sight(NamedTuple):
-    """How sensors see points: distance [m], cosine of incidence, unit vector from point to sensor."""
+    """How sensors see points: distance [m], cosine of incidence."""
 
     distance_m: Float[Array, "*source sensor"]
     cosine: Float[Array, "*source sensor"]
-    direction: Float[Array, "*source sensor 3"]
 
 
 def sight(position_m: Points, sensors: Photosensors) -> Sight:
-    """How every sensor sees points inside the tank [m]."""
-    way = jnp.asarray(sensors.position_m) - jnp.asarray(position_m)[..., None, :]
-    distance = jnp.sqrt(jnp.sum(way**2, axis=-1))
-    direction = way / distance[..., None]
-    return Sight(distance, -jnp.sum(direction * jnp.asarray(sensors.normal), axis=-1), direction)
+    """How every sensor sees points inside the tank [m].
+
+    Products of matrices alone: no vector from every point to every sensor is kept.
+    """
+    place, normal, point = (jnp.asarray(each) for each in (sensors.position_m, sensors.normal, position_m))
+    square = jnp.sum(point**2, axis=-1)[..., None] + jnp.sum(place**2, axis=-1) - 2 * point @ place.T
+    distance = jnp.sqrt(square)
+    return Sight(distance, (point @ normal.T - jnp.sum(place * normal, axis=-1)) / distance)
+
+
+def cosine_to(axis: Points, position_m: Points, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
+    """Of the angle between unit vectors at points inside the tank [m] and the ways from there to every sensor."""
+    place, point = jnp.asarray(sensors.position_m), jnp.asarray(position_m)
+    return (axis @ place.T - jnp.sum(axis * point, axis=-1)[..., None]) / view.distance_m
+
+
+def seen_spread(axis: Points, cosine: Real, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
+    """Standard deviation, over the face of each sensor, of the angle to a source's axis [rad].
+
+    A flat disc of radius a, seen from a distance d, spreads by a/(2 d) along each of its own directions; along the one
+    in which the angle grows, e, by the part of it across the disc's normal, (1 - (n e)^2)^(1/2).
+
+    Args:
+        axis: unit vectors [source, 3].
+        cosine: of the angle to them, see `cosine_to`.
+        view: how the sensors see the source.
+        sensors: flat discs.
+    """
+    along = axis @ jnp.asarray(sensors.normal).T + cosine * view.cosine
+    tilt = along**2 / jnp.maximum(1 - cosine**2, _LEAST_SINE2)
+    return sensors.radius_m / (2 * view.distance_m) * jnp.sqrt(jnp.maximum(1 - tilt, _LEAST_SINE2))
 
 
 def solid_angle(distance_m: Real, cosine: Real, radius_m: float) -> Real:

@@ -1,7 +1,7 @@
-"""Quantum efficiency of photomultipliers by wavelength, glass and collection of photoelectrons included.
+"""Quantum efficiency of photosensors by wavelength, glass and collection of photoelectrons included.
 
-The curves are those of WCSim (https://github.com/WCSim/WCSim, WCSimPMTObject.cc, 2024), measured by the makers or by
-Super-Kamiokande and Hyper-Kamiokande.
+The curves of photomultipliers are those of WCSim (https://github.com/WCSim/WCSim, WCSimPMTObject.cc, 2024), measured
+by the makers or by Super-Kamiokande and Hyper-Kamiokande.
 """
 
 from __future__ import annotations
@@ -62,3 +62,9 @@ R14374 = _curve(300.0, [
 ])
 """Hamamatsu R14374, 3 inch, of multi-PMT modules (WCSim, PMT3inchR14374, without its tuning)."""
 # fmt: on
+
+SIPM = QuantumEfficiency(
+    np.array([300.0, 340.0, 380.0, 420.0, 460.0, 500.0, 560.0, 640.0, 720.0, 800.0]),
+    np.array([0.05, 0.25, 0.43, 0.50, 0.49, 0.44, 0.35, 0.23, 0.14, 0.07]),
+)
+"""Silicon photomultipliers: a half at 420 nm as TAO asks for, arXiv:2005.08745; rough elsewhere."""

@@ -60,17 +60,20 @@ class ElectronLight(eqx.Module):
     Attributes:
         radiator: water, as the sensors see it.
         cone: angles of the light.
+        depth_scale: of the depths of the light, over those of the mean shower.
         nodes: along the axis.
     """
 
     radiator: Radiator
     cone: ShowerCone
+    depth_scale: Scalar = 1.0
     nodes: int = eqx.field(static=True, default=24)
 
     def emit(self, shower: ElectronShower) -> Emission:
         """Light of a shower that is not stopped by a wall."""
         direction = directions_of_slopes(shower.frame, jnp.asarray(shower.slope))
-        depth, share = depth_nodes_m(shower.kinetic_mev, self.nodes)
+        mean_depth, share = depth_nodes_m(shower.kinetic_mev, self.nodes)
+        depth = self.depth_scale * mean_depth
         every = jnp.ones(self.nodes)
         return Emission(
             position_m=jnp.asarray(shower.vertex_m) + depth[:, None] * direction,

@@ -9,6 +9,7 @@ from jax.scipy.special import erf
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike, NDArray
 
+from bayescal.optical.geometry import Tank
 from bayescal.special import INV_SQRT_2PI, SQRT_HALF
 
 Scalar = Float[Array | np.ndarray, ""] | float
@@ -151,6 +152,13 @@ def point_emission(position_m: Float[Array, " 3"], weight: Scalar, time_ns: Scal
     axis = jnp.array([[0.0, 0.0, 1.0]])
     light, time = (jnp.reshape(jnp.asarray(value, float), (1,)) for value in (weight, time_ns))
     return Emission(jnp.reshape(position_m, (1, 3)), axis, light, none, none, time, Isotropic())
+
+
+def within(emission: Emission, tank: Tank) -> Emission:
+    """The light of a source that may leave the tank: nodes beyond the wall are drawn in, and dark."""
+    held = tank.held(emission.position_m)
+    nodes = (held.position_m, emission.weight * held.share)
+    return eqx.tree_at(lambda e: (e.position_m, e.weight), emission, nodes)
 
 
 def frame_about(direction: ArrayLike) -> NDArray:

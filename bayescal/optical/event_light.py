@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayescal.optical.detector import OpticalDetector, patches_at_sensors
-from bayescal.optical.direct import seen_fraction, sight
+from bayescal.optical.direct import cosine_to, seen_fraction, seen_spread, sight
 from bayescal.optical.emission import Emission
 from bayescal.optical.indirect import PatchesAtSensors, coefficients, make_transport, reflection_orders, sum_orders
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Scintillator, Spectrum, Water
@@ -94,8 +94,9 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
     @jax.checkpoint
     def add(total: Float[Array, "3 sensor"], nodes: Emission) -> tuple[Float[Array, "3 sensor"], None]:
         view = sight(nodes.position_m, sensors)
-        cosine = jnp.einsum("nsi,ni->ns", view.direction, nodes.direction).T
-        density = nodes.density_per_sr(cosine).T
+        cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
+        width = jnp.sqrt(nodes.cone_width[:, None] ** 2 + seen_spread(nodes.direction, cosine, view, sensors) ** 2)
+        density = nodes.profile.density_per_sr(cosine, nodes.cos_theta_c[:, None], width)
         light = nodes.weight[:, None] * 4 * jnp.pi * density * seen_fraction(view, sensors)
         light = light * passage.transmission(view.distance_m)
         time = (nodes.time_ns - reference)[:, None] + passage.delay_ns_per_m * view.distance_m

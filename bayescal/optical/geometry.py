@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -18,6 +19,17 @@ Points = Float[Array | np.ndarray, "*point 3"]
 Places = Float[np.ndarray, "sensor 3"]
 
 _GOLDEN = 1.6180339887  # as in LUCiD's placement on a sphere
+
+
+_EDGE_M = 0.1  # over which the wall lets a source pass
+_LEAST_M2 = 1e-12  # added to squares of radii, whose roots have no slope at zero
+
+
+class Held(NamedTuple):
+    """Points of a tank [m], those outside drawn in to its wall, and the share of each that is inside."""
+
+    position_m: Float[Array, "*point 3"]
+    share: Float[Array, "*point"]
 
 
 class Cylinder(eqx.Module):
@@ -41,6 +53,11 @@ class Cylinder(eqx.Module):
         """Of the wall [m^2]."""
         return 2 * np.pi * self.radius_m * (self.radius_m + self.height_m)
 
+    @property
+    def mean_chord_m(self) -> float:
+        """Of straight ways through the tank, from wall to wall: 4 volumes over the area (Cauchy) [m]."""
+        return 2 * self.radius_m * self.height_m / (self.radius_m + self.height_m)
+
     def contains(self, position_m: Points) -> Bool[Array, "*point"]:
         """Whether points [m] are inside."""
         return self.depth_m(position_m) > 0
@@ -62,6 +79,20 @@ class Cylinder(eqx.Module):
         speed = jnp.maximum(jnp.abs(up), 1e-12)
         cap = (self.height_m / 2 - jnp.sign(up) * position[..., 2]) / speed
         return jnp.minimum(barrel, cap)
+
+    def held(self, position_m: Points) -> Held:
+        """Points [m] and whether they are inside, both smooth in the place."""
+        position, half = jnp.asarray(position_m), self.height_m / 2
+        radius = jnp.sqrt(jnp.sum(position[..., :2] ** 2, axis=-1, keepdims=True) + _LEAST_M2)
+        height = position[..., 2:]
+        over = [
+            _EDGE_M * jax.nn.softplus(each / _EDGE_M)
+            for each in (radius - self.radius_m, height - half, -height - half)
+        ]
+        place = jnp.concatenate([position[..., :2] * (1 - over[0] / radius), height - over[1] + over[2]], axis=-1)
+        share = jax.nn.sigmoid((self.radius_m - radius) / _EDGE_M)
+        share = share * jax.nn.sigmoid((half - height) / _EDGE_M) * jax.nn.sigmoid((half + height) / _EDGE_M)
+        return Held(place, share[..., 0])
 
     def inward_normal(self, position_m: Places) -> Places:
         """Unit vectors into the tank at points on the wall [m]; a point on an edge belongs to the cap."""
@@ -91,6 +122,11 @@ class Sphere(eqx.Module):
         """Of the wall [m^2]."""
         return 4 * np.pi * self.radius_m**2
 
+    @property
+    def mean_chord_m(self) -> float:
+        """Of straight ways through the tank, from wall to wall [m]."""
+        return 4 / 3 * self.radius_m
+
     def contains(self, position_m: Points) -> Bool[Array, "*point"]:
         """Whether points [m] are inside."""
         return self.depth_m(position_m) > 0
@@ -105,6 +141,14 @@ class Sphere(eqx.Module):
         along = jnp.sum(position * direction, axis=-1)
         room = jnp.maximum(self.radius_m**2 - jnp.sum(position**2, axis=-1), 0.0)
         return jnp.sqrt(along**2 + room) - along
+
+    def held(self, position_m: Points) -> Held:
+        """Points [m] and whether they are inside, both smooth in the place."""
+        position = jnp.asarray(position_m)
+        radius = jnp.sqrt(jnp.sum(position**2, axis=-1, keepdims=True) + _LEAST_M2)
+        over = _EDGE_M * jax.nn.softplus((radius - self.radius_m) / _EDGE_M)
+        share = jax.nn.sigmoid((self.radius_m - radius) / _EDGE_M)
+        return Held(position * (1 - over / radius), share[..., 0])
 
     def inward_normal(self, position_m: Places) -> Places:
         """Unit vectors into the tank at points on the wall [m]."""

@@ -1,9 +1,9 @@
 """Scattered and reflected light: transport between the zones of a tank, all orders, smooth in every parameter.
 
 First collisions keep the direction of the light: the phase function of Rayleigh scattering is exact, that of forward
-scattering is kept up to its second Legendre polynomial. Light that has scattered before scatters evenly in all
-directions. Walls reflect diffusely (Lambert). In azimuth everything is diagonal in Fourier components; what zones see
-of each other is the same to both sides, so that these components are real.
+scattering is kept up to its second Legendre polynomial, re-emission is even. Light that has scattered before scatters
+evenly in all directions. Walls reflect diffusely (Lambert). In azimuth everything is diagonal in Fourier components;
+what zones see of each other is the same to both sides, so that these components are real.
 """
 
 from __future__ import annotations
@@ -33,26 +33,29 @@ FORWARD = (1.0, 2.0, 1.25)  # 4 c for c > 0, the Mie scattering of Super-K
 
 
 class Coefficients(NamedTuple):
-    """Of the medium at one wavelength [1/m]."""
+    """Of the medium at one wavelength [1/m]: light that is lost, that scatters, and that is emitted again."""
 
     absorption: Scalar
     rayleigh: Scalar
     mie: Scalar
+    reemission: Scalar = 0.0
 
     @property
     def scattering(self) -> Scalar:
-        """Of both kinds [1/m]."""
-        return self.rayleigh + self.mie
+        """Of all kinds [1/m]."""
+        return self.rayleigh + self.mie + self.reemission
 
     @property
     def attenuation(self) -> Scalar:
         """All that direct light loses [1/m]."""
-        return self.absorption + self.rayleigh + self.mie
+        return self.absorption + self.scattering
 
 
 def coefficients(medium: Water | Scintillator, wavelength_nm: Scalar) -> Coefficients:
     """Coefficients of a medium at one wavelength [nm]."""
-    return Coefficients(medium.absorption(wavelength_nm), medium.rayleigh(wavelength_nm), medium.mie(wavelength_nm))
+    again = medium.reemission(wavelength_nm)
+    lost = medium.absorption(wavelength_nm) - again
+    return Coefficients(lost, medium.rayleigh(wavelength_nm), medium.mie(wavelength_nm), again)
 
 
 class Transport(eqx.Module):
@@ -68,15 +71,21 @@ class Transport(eqx.Module):
 
 
 def make_transport(zones: Zones, medium: Coefficients) -> Transport:
-    """Transport in a medium, by solving for all orders of scattering."""
+    """Transport in a medium that takes some light, by solving for all orders of scattering.
+
+    What does not reach the wall has met a cell: collisions are scaled so that both add up to one.
+    """
     loss, scatter = medium.attenuation, medium.scattering
-    sees, seen = zones.cell_to_patch, zones.cell_to_cell
+    sees, seen, walls = zones.cell_to_patch, zones.cell_to_cell, zones.patch_to_patch
     sight = jnp.exp(-loss * sees.distance_m) * sees.weight / (4 * jnp.pi)
     to_patch = _fourier(sight)
-    to_cell = _fourier(jnp.exp(-loss * seen.distance_m) * seen.weight / (4 * jnp.pi)) * scatter
-    ratio = 4 * zones.cell_m3[:, None, None] / zones.patch_m2[None, :, None]
-    from_patch = _fourier(sight * ratio).transpose(0, 2, 1) * scatter
-    between = _fourier(jnp.exp(-loss * zones.patch_to_patch.distance_m) * zones.patch_to_patch.weight)
+    lost = jnp.sum(-jnp.expm1(-loss * sees.distance_m) * sees.weight, axis=(1, 2)) / (4 * jnp.pi)
+    met = jnp.exp(-loss * seen.distance_m) * seen.weight
+    to_cell = _fourier(met * (lost / met.sum(axis=(1, 2)))[:, None, None]) * (scatter / loss)
+    lost_from_wall = jnp.sum(-jnp.expm1(-loss * walls.distance_m) * walls.weight, axis=(1, 2))
+    met = sight * zones.cell_m3[:, None, None]
+    from_patch = _fourier(met * (lost_from_wall / met.sum(axis=(0, 2)))[:, None]).transpose(0, 2, 1) * (scatter / loss)
+    between = _fourier(jnp.exp(-loss * walls.distance_m) * walls.weight)
     # light on patches from light that starts in cells, after any number of scatters
     identity = jnp.eye(zones.n_cells)
     response = jnp.linalg.solve(identity - to_cell, to_patch)
@@ -98,7 +107,7 @@ def _phase(zones: Zones, medium: Coefficients) -> Float[Array, "cell patch azimu
     )
     towards = jnp.asarray(zones.moments)
     vector = linear * towards[..., :3]
-    squares = even - quadratic / 2 + 1.5 * quadratic * towards[..., 3:6]
+    squares = even + medium.reemission - quadratic / 2 + 1.5 * quadratic * towards[..., 3:6]
     products = 3.0 * quadratic * towards[..., 6:]
     return jnp.concatenate([vector, squares, products], axis=-1)
 

@@ -53,6 +53,8 @@ REFERENCE_NM = 430.0
 
 _EMISSION_START_NM = 380.0
 _EMISSION_SHAPE = 5.0  # 2 % of the peak's height at 390 nm, 20 % at 480 nm, 7 % at 500 nm
+_REEMISSION_END_NM = 420.0  # most of what is absorbed is emitted again at 400 nm, nothing at 440 nm
+_REEMISSION_WIDTH_NM = 5.0
 _RED_NM = 460.0  # above, water's absorption grows steeply
 _RED_PATH_M = 10.0
 
@@ -111,6 +113,10 @@ class Water(eqx.Module):
         rise = _MIE_NM2 / wavelength**4 * (wavelength - _MIE_CENTRE_NM) ** 2
         return jnp.asarray(self.mie_scale) * _MIE_PER_M * (1.0 + rise)
 
+    def reemission(self, wavelength_nm: Wavelength) -> Real:
+        """Absorbed light is lost: zero [1/m]."""
+        return jnp.zeros_like(jnp.asarray(wavelength_nm, float))
+
     def attenuation(self, wavelength_nm: Wavelength) -> Real:
         """Sum of the three coefficients [1/m]: what direct light loses."""
         return self.absorption(wavelength_nm) + self.rayleigh(wavelength_nm) + self.mie(wavelength_nm)
@@ -143,6 +149,7 @@ class Scintillator(eqx.Module):
         rayleigh_length_m: at 430 nm; grows with the fourth power of the wavelength [m].
         index: refractive index at 430 nm, taken as the same at all wavelengths of the emission.
         index_of_group: speed of light in vacuum over group velocity.
+        reemitted_share: of the light that bis-MSB absorbs well below 420 nm; falls to zero around it.
         photons_per_mev: yield of an electron [1/MeV].
         birks_g_per_cm2_mev: k_B in 1 / (1 + k_B dE/dx) [g/cm^2/MeV].
         decay_ns: time constants of the emission [component] [ns].
@@ -153,6 +160,7 @@ class Scintillator(eqx.Module):
     rayleigh_length_m: Scalar = 30.0
     index: Scalar = 1.50
     index_of_group: Scalar = 1.54
+    reemitted_share: Scalar = 0.8
     photons_per_mev: Scalar = 1.0e4
     birks_g_per_cm2_mev: Scalar = 0.0125
     decay_ns: Float[Array | np.ndarray, " component"] = eqx.field(
@@ -173,6 +181,11 @@ class Scintillator(eqx.Module):
     def mie(self, wavelength_nm: Wavelength) -> Real:
         """No forward scattering: zero [1/m]."""
         return jnp.zeros_like(jnp.asarray(wavelength_nm, float))
+
+    def reemission(self, wavelength_nm: Wavelength) -> Real:
+        """The part of absorption after which light goes on in any direction [1/m]; its new colour is left out."""
+        below = (_REEMISSION_END_NM - jnp.asarray(wavelength_nm, float)) / _REEMISSION_WIDTH_NM
+        return self.absorption(wavelength_nm) * self.reemitted_share * jax.nn.sigmoid(below)
 
     def attenuation(self, wavelength_nm: Wavelength) -> Real:
         """Sum of the three coefficients [1/m]: what direct light loses."""
@@ -236,10 +249,22 @@ def scintillation_spectrum(efficiency: QuantumEfficiency, n: int = 6) -> Spectru
         n: number of wavelengths of the Gauss rule.
     """
     wavelength = _fine_grid(efficiency)
-    above = np.maximum(wavelength - _EMISSION_START_NM, 0.0) / (REFERENCE_NM - _EMISSION_START_NM)
-    share = np.asarray(efficiency(wavelength)) * (above * np.exp(1.0 - above)) ** _EMISSION_SHAPE
+    share = np.asarray(efficiency(wavelength)) * _emission(wavelength)
     nodes, weight = gauss_rule(wavelength[share > 0], share[share > 0], n)
     return Spectrum(nodes, weight / weight.sum())
+
+
+def scintillation_efficiency(efficiency: QuantumEfficiency) -> float:
+    """Mean efficiency for the emission of `scintillation_spectrum`."""
+    wavelength = np.linspace(_EMISSION_START_NM, 2 * REFERENCE_NM, 4801)
+    emission = _emission(wavelength)
+    return float(np.asarray(efficiency(wavelength)) @ emission / emission.sum())
+
+
+def _emission(wavelength_nm: NDArray) -> NDArray:
+    """Of bis-MSB in LAB, one at the peak."""
+    above = np.maximum(wavelength_nm - _EMISSION_START_NM, 0.0) / (REFERENCE_NM - _EMISSION_START_NM)
+    return (above * np.exp(1.0 - above)) ** _EMISSION_SHAPE
 
 
 @jax.jit

@@ -35,6 +35,7 @@ class Zones(eqx.Module):
         axes: coordinates of the rings of cells along two axes: radius and z in a cylinder [m], radius [m] and cosine
             of the polar angle in a sphere.
         wall: coordinate of the rings of patches along the wall [m], from the top inwards, down and inwards.
+        patch_m: centre of the patch of each ring at azimuth 0 [m].
         cell_m3, patch_m2: volumes and areas of one zone of each ring.
         cell_to_cell, cell_to_patch, patch_to_patch: what they see of each other.
         moments: of the directions from a cell to the patches, weighted by `cell_to_patch`: e_r, e_phi, e_z in the basis
@@ -45,6 +46,7 @@ class Zones(eqx.Module):
     n_azimuth: int = eqx.field(static=True)
     axes: tuple[np.ndarray, np.ndarray]
     wall: np.ndarray
+    patch_m: Float[np.ndarray, "patch 3"]
     cell_m3: np.ndarray
     patch_m2: np.ndarray
     cell_to_cell: Kernel
@@ -61,6 +63,14 @@ class Zones(eqx.Module):
     def n_patches(self) -> int:
         """Rings of patches."""
         return self.patch_m2.size
+
+    @property
+    def patches_m(self) -> Float[np.ndarray, "patch azimuth 3"]:
+        """Centres of all patches [m]."""
+        turn = 2 * np.pi * np.arange(self.n_azimuth) / self.n_azimuth
+        radius, z = np.asarray(self.patch_m)[:, 0], np.asarray(self.patch_m)[:, 2]
+        height = np.broadcast_to(z[:, None], (z.size, turn.size))
+        return np.stack([radius[:, None] * np.cos(turn), radius[:, None] * np.sin(turn), height], axis=-1)
 
     def cells_around(self, position_m: Points) -> Stencil:
         """Cells whose centres surround points [m], with shares that keep their mean place.
@@ -168,6 +178,7 @@ def make_zones(
         n_azimuth=n_azimuth,
         axes=axes,
         wall=np.asarray(_wall_coordinate(tank, jnp.asarray(patches.centre_m))),
+        patch_m=patches.centre_m,
         cell_m3=cells.size,
         patch_m2=patches.size,
         cell_to_cell=cells_see_cells(tank, cells, n_azimuth),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -28,7 +29,12 @@ from bayescal.optical.sensors import ACCEPTANCES, Photosensors
 Share = Annotated[float, Field(ge=0, le=1)]
 
 _COLUMNS = ("x_m", "y_m", "z_m", "normal_x", "normal_y", "normal_z")
-_CURVES = {"R3600": efficiency.R3600, "R12860": efficiency.R12860, "R14374": efficiency.R14374}
+_CURVES = {
+    "R3600": efficiency.R3600,
+    "R12860": efficiency.R12860,
+    "R14374": efficiency.R14374,
+    "SiPM": efficiency.SIPM,
+}
 
 
 class _Table(BaseModel):
@@ -62,7 +68,7 @@ class _Sensors(_Table):
 
 
 class _Readout(_Table):
-    efficiency: Literal["R3600", "R12860", "R14374"] = "R3600"
+    efficiency: Literal["R3600", "R12860", "R14374", "SiPM"] = "R3600"
     transit_sd_ns: PositiveFloat = 2.2
     dark_rate_khz: NonNegativeFloat = 4.2
 
@@ -108,7 +114,8 @@ def read_optical_detector(name_or_path: Path | str) -> OpticalDetector:
     """
     path = Path(name_or_path)
     if path.suffix == ".json":
-        return _build(path, _from_lucid(path))
+        detector = _build(path, _from_lucid(path))
+        return replace(detector, faults=(*detector.faults, *_diameter_for_radius(detector)))
     path = _file(name_or_path)
     return _build(path, _validated(path, _Detector, _load(path, tomllib.loads, "a TOML file of an optical detector")))
 
@@ -162,6 +169,19 @@ def _from_lucid(path: Path) -> _Detector:
         tank=_Tank(shape=shape, radius_m=numbers.radius, height_m=numbers.height),
         sensors=_Sensors(radius_m=numbers.sensor_radius, placement=placement, number=numbers.n_sensors),
     )
+
+
+def _diameter_for_radius(detector: OpticalDetector) -> list[str]:
+    """A fault where the radius is twice that of our detector of the same name."""
+    name = detector.name.lower()
+    if name not in list_optical_detectors():
+        return []
+    radius_m, published_m = detector.tank.radius_m, read_optical_detector(name).tank.radius_m
+    if not np.isclose(radius_m, 2 * published_m, rtol=0.02):
+        return []
+    return [
+        f"the radius of {radius_m:g} m is the published diameter of {detector.name}, its radius is {published_m:g} m"
+    ]
 
 
 def _build(path: Path, file: _Detector) -> OpticalDetector:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
 
 from bayescal.optical.geometry import Cylinder, Tank
 
@@ -13,6 +14,8 @@ _STEP_M = 1.5
 _FINER = 3  # rounds of scans around the best point, each with half the step
 _WIDTH_NS = 4.0  # of residuals that agree; those of scattered light do not
 _MARGIN_M = 0.5
+_BIN_NS = 1.0  # of the histogram of starts
+_BRIGHTEST = 500  # hits that the scan looks at: those of most charge are of direct light
 
 
 class EventSeed(NamedTuple):
@@ -46,11 +49,13 @@ def seed_event(
         delay_ns_per_m: of light [ns/m].
     """
     points, step = _grid(tank), _STEP_M
-    best = _best(points, sensor_m, time_ns, delay_ns_per_m)
+    bright = np.argsort(-charge_pe)[:_BRIGHTEST]
+    seen, times = sensor_m[bright], time_ns[bright]
+    best = _best(points, seen, times, delay_ns_per_m)
     for _ in range(_FINER):
         step /= 2
         corner = step * np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-        best = _best(best[0] + corner, sensor_m, time_ns, delay_ns_per_m)
+        best = _best(best[0] + corner, seen, times, delay_ns_per_m)
     way = sensor_m - best[0]
     mean = np.sum(charge_pe[:, None] * way / np.linalg.norm(way, axis=1, keepdims=True), axis=0)
     return EventSeed(best[0], best[1], mean / np.linalg.norm(mean))
@@ -71,11 +76,14 @@ def _best(
     time_ns: Float[np.ndarray, " hit"],
     delay_ns_per_m: float,
 ) -> tuple[Float[np.ndarray, " 3"], float]:
-    """The point, and its time, that most hits agree with."""
-    score, when = np.empty(len(points)), np.empty(len(points))
-    for number, point in enumerate(points):
-        start = time_ns - delay_ns_per_m * np.linalg.norm(sensor_m - point, axis=1)
-        when[number] = np.median(start)
-        score[number] = np.sum(np.exp(-0.5 * ((start - when[number]) / _WIDTH_NS) ** 2))
-    best = int(np.argmax(score))
-    return points[best], float(when[best])
+    """The point, and its time, that most hits agree with: the peak of the times at which their light started."""
+    square = np.sum(points**2, axis=1)[:, None] + np.sum(sensor_m**2, axis=1) - 2 * points @ sensor_m.T
+    start = time_ns - delay_ns_per_m * np.sqrt(np.maximum(square, 0.0))
+    first = start.min()
+    place = ((start - first) / _BIN_NS).astype(int)
+    n_bins = int(place.max()) + 1
+    flat = place + n_bins * np.arange(len(points))[:, None]
+    count = np.bincount(flat.ravel(), minlength=n_bins * len(points)).reshape(-1, n_bins)
+    score = gaussian_filter1d(count.astype(float), _WIDTH_NS / _BIN_NS, axis=1, mode="constant")
+    best, when = np.unravel_index(np.argmax(score), score.shape)
+    return points[best], float(first + _BIN_NS * (when + 0.5))

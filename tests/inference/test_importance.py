@@ -28,7 +28,9 @@ def around(centre, width, n=4000):
 def test_many_effective_draws_outweigh_a_scattered_khat():
     def weighed(top):
         weights = np.append(np.ones(199), top)
-        return Importance(np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), 0.95, np.full(200, 1 / 200))
+        return Importance(
+            np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), 0.95, np.full(200, 1 / 200), np.zeros(200)
+        )
 
     assert weighed(12.0).trusted
     assert not weighed(80.0).trusted

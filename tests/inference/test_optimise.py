@@ -25,6 +25,25 @@ def test_gaussian_mode_in_few_gradients(gaussian_case, key):
     assert found.gradients < 150
 
 
+def test_what_the_data_measure_leads_to_the_mode_in_fewer_gradients(gaussian_case, key):
+    """A Gaussian's mean, measured with known widths: the first guess of the curvature is the curvature."""
+
+    def measured(values, inputs):
+        factor = jnp.linalg.cholesky(inputs["covariance"])
+        return jax.scipy.linalg.solve_triangular(factor, values["mean"], lower=True), jnp.ones(10)
+
+    guided = Potential(*gaussian_case, key, measured)
+    np.testing.assert_allclose(
+        guided.information(np.zeros(10)), np.linalg.inv(gaussian_case.inputs["covariance"]), rtol=1e-6, atol=1e-6
+    )
+    scale = prior_scale(guided.sample_prior(key, 100))
+    found = minimise(guided, scale.centre + scale.spread, scale, 500)
+    blind = minimise(Potential(*gaussian_case, key), scale.centre + scale.spread, scale, 500)
+    assert found.converged
+    assert found.value == pytest.approx(blind.value, abs=1e-3)
+    assert found.gradients < 0.7 * blind.gradients
+
+
 def test_every_prior_draw_leads_to_the_same_mode(sharp_case, key):
     potential = Potential(*sharp_case, key)
     draws = potential.sample_prior(key, 200)

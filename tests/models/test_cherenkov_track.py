@@ -1,12 +1,18 @@
 """A muon in a small tank and in Super-Kamiokande: densities, files, seeds and a fit."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bayescal.errors import InputError
+from bayescal.inference.optimise import minimise, prior_scale
+from bayescal.inference.potential import Potential
 from bayescal.model_files import load_model
+from bayescal.optical.emission import frame_about
+from bayescal.reconstruction.event_fits import fit_events
 from bayescal.testing import check_gradient
 
 NAMES = ("vertex_x", "vertex_y", "vertex_z", "slope_1", "slope_2", "kinetic_energy", "event_time")
@@ -68,6 +74,58 @@ def test_sensors_that_are_not_active_have_indirect_light_only(model, example):
     direct = np.asarray(model.hits(values(model, x), few).arrivals.direct)
     assert (direct[np.asarray(inputs.active[:100])] > 0).all()
     assert (np.delete(direct, np.asarray(inputs.active[:100])) == 0).all()
+
+
+def test_information_is_nearly_the_curvature(model, example):
+    """At the truth's own place: what hits tell of vertex, energy and time, within a factor of two of each variance."""
+    inputs, data = example
+    potential = Potential(model.model, inputs, data, jax.random.key(3), model.measured)
+    x = potential.unconstrain(model.start(inputs, data), np.zeros(potential.size))
+    scale = prior_scale(potential.sample_prior(jax.random.key(4), 200))
+    found = minimise(potential, x, scale, 1000)
+    assert found.converged
+    guess = potential.information(found.x) + np.diag(scale.spread**-2.0)
+    ratio = np.diag(np.linalg.inv(guess)) / np.diag(np.linalg.inv(found.hessian))
+    assert (ratio > 0.4).all()
+    assert (ratio < 2.5).all()
+
+
+def test_events_share_programs_and_have_evidences(model, example):
+    """The same event as a muon, which it is, and as an electron."""
+    _, data = example
+    fits = {}
+    for particle in ("muon", "electron"):
+        inputs = model.load(model.Settings(detector="eos", active_sensors=194, nodes=16, particle=particle), {})
+        file = load_model("cherenkov_track")
+        (fits[particle],) = fit_events(jax.random.key(2), file, [model.prepare(inputs, data)], [data])
+    assert all(fit.optimum.converged for fit in fits.values())
+    assert fits["muon"].log_evidence > fits["electron"].log_evidence
+    assert set(fits["electron"].draws) == {*NAMES, "light_fluctuation"}
+    energy = fits["muon"].draws["kinetic_energy"]
+    assert abs(energy.mean() - 300.0) < 4 * energy.std()
+
+
+def test_parameters_of_the_other_particle_are_refused(model):
+    with pytest.raises(InputError, match="bend_1 cannot be set for the particle electron"):
+        model.load(model.Settings(detector="eos", particle="electron"), {"bend_1": 0.0})
+
+
+def test_a_track_through_the_wall_has_light_only_within(model, example):
+    inputs, _ = example
+    x = np.concatenate([[1.9, 0.0, 0.0, 0.0, 0.0, 300.0, 0.0], np.zeros(16)])
+    inputs = dataclasses.replace(inputs, frame=jnp.asarray(frame_about((1.0, 0.0, 0.0))))
+    leaving = model.emitted(values(model, x), inputs)
+    whole = model.emitted(values(model, x - np.eye(23)[0] * 2.0), inputs)
+    assert 0.02 < float(leaving.weight.sum() / whole.weight.sum()) < 0.3
+    light = jax.jit(lambda y: model.hits(values(model, y), inputs).arrivals.direct.sum())
+    check_gradient(light, x, rtol=1e-5, step=1e-5)
+
+
+def test_event_that_the_file_lacks(model, example, tmp_path):
+    inputs, data = example
+    model.write(tmp_path / "hits.h5", data, inputs, {})
+    with pytest.raises(InputError, match=r"hits\.h5: no event 3, it holds 1"):
+        model.read(tmp_path / "hits.h5", dataclasses.replace(inputs, event=3))
 
 
 def test_file_holds_what_was_drawn(model, example, tmp_path):

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,3 +54,35 @@ def test_numbers_that_contradict_each_other_are_reported():
 def test_tanks_have_an_extent(make):
     with pytest.raises(ValueError, match="must be positive"):
         make()
+
+
+@pytest.mark.parametrize("tank", [TANK, Sphere(17.5)])
+def test_the_wall_holds_sources_back_smoothly(tank):
+    """Deep inside nothing is moved, beyond the wall all is within it and dark; slopes on the way are finite."""
+    deep, out = jnp.array([[0.0, 0.0, 0.0], [3.0, -2.0, 6.0]]), jnp.array([[20.0, 0.0, 3.0], [0.0, 1.0, -25.0]])
+    np.testing.assert_allclose(tank.held(deep).position_m, deep, atol=1e-12)
+    np.testing.assert_allclose(tank.held(deep).share, 1.0, atol=1e-12)
+    assert (np.asarray(tank.depth_m(tank.held(out).position_m)) > -1e-9).all()
+    assert (np.asarray(tank.held(out).share) < 1e-10).all()
+    way = jnp.linspace(15.0, 19.0, 401)[:, None] * jnp.array([0.6, 0.8, 0.0])
+    share = tank.held(way).share
+    assert (np.diff(share) <= 0).all()
+    assert float(jnp.interp(0.5, share[::-1], jnp.linspace(15.0, 19.0, 401)[::-1])) == pytest.approx(
+        tank.radius_m, abs=1e-3
+    )
+    slope = jax.vmap(jax.jacfwd(lambda x: jnp.append(tank.held(x).position_m, tank.held(x).share)))(way)
+    assert np.isfinite(slope).all()
+    assert np.isfinite(jax.jacrev(lambda x: tank.held(x).position_m)(jnp.zeros(3))).all()
+
+
+@pytest.mark.parametrize("tank", [TANK, Sphere(17.5)])
+def test_mean_chord_is_that_of_many_chords(tank):
+    """From points of the wall, directions weighted by the cosine: 4e5 of them, whose mean is known to 0.1 %."""
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-1, 1, (400_000, 3)) * 17.5
+    points = points[np.asarray(tank.depth_m(points)) > 0]
+    direction = rng.normal(size=points.shape)
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    chord = np.asarray(tank.chord_m(points, direction) + tank.chord_m(points, -direction))
+    within = 1 / np.mean(1 / chord)  # points within are met by chords in proportion to their lengths
+    assert within == pytest.approx(tank.mean_chord_m, rel=0.01)

@@ -16,6 +16,7 @@ from bayescal.optical.medium import (
     group_index,
     line,
     phase_index,
+    scintillation_efficiency,
     scintillation_spectrum,
 )
 from bayescal.testing import check_gradient
@@ -160,6 +161,9 @@ def test_scintillator() -> None:
     np.testing.assert_array_equal(oil.mie(np.array([400.0, 430.0])), 0.0)
     np.testing.assert_allclose([oil.phase_index(430.0), oil.group_index(430.0)], [1.50, 1.54], rtol=1e-14)
     assert np.sum(oil.decay_weight) == pytest.approx(1.0, abs=1e-14)
+    np.testing.assert_allclose(
+        oil.reemission(np.array([380.0, 420.0, 460.0])), np.array([0.8, 0.4, 0.0]) / 60, atol=1e-5
+    )
 
 
 def test_scintillation_spectrum() -> None:
@@ -170,6 +174,8 @@ def test_scintillation_spectrum() -> None:
     assert mean == pytest.approx(380 + 6 * 10, abs=0.01)
     assert spectrum.weight @ (spectrum.wavelength_nm - mean) ** 2 == pytest.approx(6 * 100, rel=1e-3)
     assert spectrum.wavelength_nm[0] > 380
+    # of the emission, 1.5e-6 lies above 600 nm
+    assert scintillation_efficiency(flat) == pytest.approx(0.2, rel=1e-4)
 
 
 def test_gradients() -> None:

@@ -26,11 +26,31 @@ def write(folder, text, name="mine.toml"):
 
 
 def test_presets():
-    assert list_optical_detectors() == ["eos", "super_kamiokande"]
+    assert list_optical_detectors() == ["eos", "juno", "small_sphere", "super_kamiokande", "tao"]
     detector = read_optical_detector("super_kamiokande")
     assert (detector.sensors.n_sensors, detector.sensors.n_batches, detector.faults) == (11146, 8, ())
     assert detector.coverage == pytest.approx(0.401, abs=5e-4)
     assert 0.10 < detector.reflectivity < 0.12
+
+
+@pytest.mark.parametrize(("name", "number", "coverage"), [("juno", 15000, 0.765), ("tao", 4000, 0.947)])
+def test_spheres(name, number, coverage):
+    """Discs on a spiral overlap at such coverages."""
+    detector = read_optical_detector(name)
+    assert detector.sensors.n_sensors == number
+    assert detector.coverage == pytest.approx(coverage, abs=5e-4)
+    assert len(detector.faults) == 1
+    assert "sensors overlap another" in detector.faults[0]
+
+
+def test_a_diameter_in_place_of_a_radius_is_a_fault(tmp_path):
+    """Of a JSON file, against our detector of its name; nothing is changed."""
+    sphere = {"radius": 1.8, "n_sensors": 100, "sensor_radius": 0.05}
+    text = json.dumps({"detector_type": "sphere", "geometry_definitions": sphere})
+    named, other = (read_optical_detector(write(tmp_path, text, name)) for name in ("TAO.json", "other.json"))
+    assert named.tank.radius_m == 1.8
+    assert named.faults == ("the radius of 1.8 m is the published diameter of TAO, its radius is 0.9 m",)
+    assert other.faults == ()
 
 
 @pytest.mark.peer
@@ -93,7 +113,10 @@ def test_a_bad_table_is_one_sentence(tmp_path, rows, sentence):
 
 
 def test_names_and_json_that_are_not_there(tmp_path):
-    with pytest.raises(InputError, match="there is no optical detector `sk`: give one of eos, super_kamiokande"):
+    with pytest.raises(
+        InputError,
+        match="there is no optical detector `sk`: give one of eos, juno, small_sphere, super_kamiokande, tao",
+    ):
         read_optical_detector("sk")
     with pytest.raises(InputError, match="there is no such file"):
         read_optical_detector(tmp_path / "none.json")

@@ -1,4 +1,4 @@
-"""Simulation-based calibration of the light models: yields and optics on tracks, and times of tracks.
+"""Simulation-based calibration of the light models: yields and optics on tracks, times of tracks, water, events.
 
 Kept and parted as those of the charge calibration, see `test_sbc_charge`.
 """
@@ -46,6 +46,30 @@ tracks = 40
 cell_cm = 6.0
 [parameters]
 model_error = {LogNormal = [-2.3, 0.3]}
+""",
+    "water": """\
+model = "water"
+[inputs]
+detector = "eos"
+injector_m = [[0, 0, 1.4], [1.9, 0, 0]]
+injector_direction = [[0.1, 0, -1], [-1, 0, 0.1]]
+width_deg = 10
+diffuser_m = [[0, 0.5, 0]]
+wavelength_nm = [337, 473]
+window_edges_ns = [-4, 3, 10, 50]
+pulse_sd_ns = 0.3
+light_pe = 2e5
+""",
+    "scintillation_vertex": """\
+model = "scintillation_vertex"
+[inputs]
+detector = "small_sphere"
+[parameters]
+vertex_x = {Normal = [0.0, 0.55]}
+vertex_y = {Normal = [0.0, 0.55]}
+vertex_z = {Normal = [0.0, 0.55]}
+light_yield = "free"
+fast_share = "free"
 """,
 }
 

@@ -15,10 +15,11 @@ from bayescal.diagnostics.loo import leave_one_out, loo_figure
 from bayescal.diagnostics.numbers import measured, pretty_unit
 from bayescal.diagnostics.plots import marginal_drawings, own_curves
 from bayescal.diagnostics.plots_chains import energy_drawings, rank_drawings, trace_drawings
+from bayescal.diagnostics.plots_optical import is_on_wall, panel_size, residual_shades, wall_drawings, wall_of_residuals
 from bayescal.diagnostics.plots_pairs import MOST_PARAMETERS, pair_figure
 from bayescal.diagnostics.predictive import Check, check_figure
 from bayescal.diagnostics.report.elements import Picture, Words, drawn, picture
-from bayescal.diagnostics.residuals import PLACE, pit_figure, residual_map, residuals
+from bayescal.diagnostics.residuals import PLACE, Residuals, pit_figure, residual_map, residuals
 from bayescal.diagnostics.summary import row_maker
 from bayescal.inference.result import Result
 
@@ -87,6 +88,14 @@ MAP = Words(
     "wide",
 )
 
+WALL = Words(
+    "wall",
+    "The sensors on the wall",
+    "What each sensor recorded, the mean of made data, and the residual: the standard normal deviate of its rank among "
+    "made data. A cylinder is unrolled, with its caps above and below; a sphere is in Hammer's projection.",
+    "medium",
+)
+
 
 def marginals_picture(result: Result) -> Picture | None:
     """Prior, posterior, mode and truth of every scalar parameter."""
@@ -144,9 +153,16 @@ def readout_pictures(result: Result) -> list[Picture]:
     if "pit" not in group(result, "residuals"):
         return []
     found = residuals(result)
-    places = set(PLACE) <= set(found.data.coords)
-    ranks = picture(PITS, {f"histogram for {', '.join(found.quantities)}": pit_figure(found)}, {})
-    return [ranks, *([picture(MAP, {"pulls by place": residual_map(found)}, {})] if places else [])]
+    shown = [picture(PITS, {f"histogram for {', '.join(found.quantities)}": pit_figure(found)}, {})]
+    if set(PLACE) <= set(found.data.coords):
+        shown.append(picture(MAP, {"pulls by place": residual_map(found)}, {}))
+    return [*shown, wall_picture(found)] if is_on_wall(found) else shown
+
+
+def wall_picture(found: Residuals) -> Picture:
+    """Observed, expected and residual of each quantity of an event in an optical detector."""
+    wall = wall_of_residuals(found)
+    return drawn(WALL, wall_drawings(wall, residual_shades(found)), {}, panel_size(wall))
 
 
 def _draw_bound(panel: Axes, bound: np.ndarray) -> None:
