@@ -73,7 +73,7 @@ def speed() -> None:
     def both(x: jax.Array) -> jax.Array:
         source = emission(x)
         found = direct_of_event(source, detector.sensors, passage)
-        return jnp.sum(jnp.log(found.mean + indirect_of_event(source, optics))) + jnp.sum(found.time_ns)
+        return jnp.sum(jnp.log(found.mean + indirect_of_event(source, optics).mean)) + jnp.sum(found.time_ns)
 
     at = jnp.array([-3.0, 2.0, -4.0, 0.0, 0.0, 500.0, 0.0])
     table = Table("light", "pass", "wall s", "CPU s", "times faster than LUCiD (CPU)")

@@ -21,7 +21,7 @@ import numpyro.distributions as dist
 
 from bayescal.errors import InputError
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
-from bayescal.optical.arrivals import Arrivals, Delays
+from bayescal.optical.arrivals import Arrivals, indirect_delays
 from bayescal.optical.cherenkov import Radiator, water_radiator
 from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.electron import (
@@ -95,10 +95,10 @@ PARAMETERS = (
     Parameter(
         "indirect_delay",
         "",
-        0.68,
-        dist.LogNormal(-0.39, 0.2),
+        1.0,
+        dist.LogNormal(0.0, 0.2),
         free=False,
-        description="mean of indirect light, in times that light takes along the tank's mean chord",
+        description="of indirect light, over that usual in a tank of this size",
     ),
 )
 
@@ -124,7 +124,8 @@ class Inputs(eqx.Module):
 
     Attributes:
         detector: with its sensors; radiator and passage: water as they see it; optics: of indirect light.
-        indirect: at every sensor, for one photoelectron that the track emits at full coverage.
+        indirect: light at every sensor, for one photoelectron that the track emits at full coverage.
+        scattered: share of it that met no wall.
         active: numbers of the sensors whose direct light is computed; the others have none.
         rows: of the hits, for the likelihood; None before there are data.
         frame: axes of the slopes, the reference direction last.
@@ -141,6 +142,7 @@ class Inputs(eqx.Module):
     passage: Passage
     optics: IndirectOptics
     indirect: jax.Array
+    scattered: jax.Array
     active: jax.Array
     rows: jax.Array | None
     frame: jax.Array
@@ -179,8 +181,7 @@ def hits(values, inputs):
         width_ns=jnp.sqrt(variance + inputs.detector.transit_sd_ns**2 + inputs.blur_ns**2),
         window_start_ns=inputs.window_ns[0],
         window_end_ns=inputs.window_ns[1],
-        direct_delays=Delays(),
-        indirect_delays=Delays(0.0, jnp.ones(1), jnp.reshape(values["indirect_delay"] * inputs.crossing_ns, (1,))),
+        indirect_delays=indirect_delays(inputs.scattered, values["indirect_delay"] * inputs.crossing_ns),
     )
     return PMTReadout(arrivals, live=sensors.live, rows=inputs.rows)
 
@@ -241,6 +242,7 @@ def load(settings, priors):
         passage=passage,
         optics=indirect_optics(detector, make_zones(tank), water, few),
         indirect=jnp.zeros(detector.sensors.n_sensors),
+        scattered=jnp.asarray(0.5),
         active=jnp.arange(detector.sensors.n_sensors),
         rows=None,
         frame=jnp.asarray(frame_about(settings.direction)),
@@ -269,8 +271,9 @@ def priors_of(particle, priors):
 def with_indirect(inputs, values):
     """Inputs with the indirect light of a track, for one photoelectron of it."""
     emission = emitted(values, inputs)
-    light = indirect_of_event(emission, inputs.optics) / jnp.sum(emission.weight)
-    return eqx.tree_at(lambda i: i.indirect, inputs, light)
+    light = indirect_of_event(emission, inputs.optics)
+    found = (light.mean / jnp.sum(emission.weight), jnp.sum(light.scattered) / jnp.sum(light.mean))
+    return eqx.tree_at(lambda i: (i.indirect, i.scattered), inputs, found)
 
 
 def prepare(inputs, data=None):

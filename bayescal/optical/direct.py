@@ -41,8 +41,8 @@ def cosine_to(axis: Points, position_m: Points, view: Sight, sensors: Photosenso
     return (axis @ place.T - jnp.sum(axis * point, axis=-1)[..., None]) / view.distance_m
 
 
-def seen_spread(axis: Points, cosine: Real, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
-    """Standard deviation, over the face of each sensor, of the angle to a source's axis [rad].
+def seen_variance(axis: Points, cosine: Real, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
+    """Variance, over the face of each sensor, of the angle to a source's axis [rad^2].
 
     A flat disc of radius a, seen from a distance d, spreads by a/(2 d) along each of its own directions; along the one
     in which the angle grows, e, by the part of it across the disc's normal, (1 - (n e)^2)^(1/2).
@@ -54,8 +54,8 @@ def seen_spread(axis: Points, cosine: Real, view: Sight, sensors: Photosensors) 
         sensors: flat discs.
     """
     along = axis @ jnp.asarray(sensors.normal).T + cosine * view.cosine
-    tilt = along**2 / jnp.maximum(1 - cosine**2, _LEAST_SINE2)
-    return sensors.radius_m / (2 * view.distance_m) * jnp.sqrt(jnp.maximum(1 - tilt, _LEAST_SINE2))
+    tilt = along**2 / (1 - cosine**2 + _LEAST_SINE2)
+    return (sensors.radius_m / (2 * view.distance_m)) ** 2 * (1 - tilt)
 
 
 def solid_angle(distance_m: Real, cosine: Real, radius_m: float) -> Real:

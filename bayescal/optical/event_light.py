@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayescal.optical.detector import OpticalDetector, patches_at_sensors
-from bayescal.optical.direct import cosine_to, seen_fraction, seen_spread, sight
+from bayescal.optical.direct import cosine_to, seen_fraction, seen_variance, sight
 from bayescal.optical.emission import Emission
 from bayescal.optical.indirect import PatchesAtSensors, coefficients, make_transport, reflection_orders, sum_orders
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Scintillator, Spectrum, Water
@@ -27,6 +27,7 @@ LEAST_PE = 1e-9
 
 _NODES_AT_A_TIME = 8
 _DEGREE = 10  # of the polynomial of the loss a metre in the distance
+_DEGREE_OF_DISPERSION = 4
 _POLAR = 32  # rays of a group from the axis of its light
 _AROUND = 12  # and around it
 _GROUPS = 8  # of nodes that send rays together
@@ -38,19 +39,23 @@ class Passage(eqx.Module):
     Attributes:
         log_loss: coefficients, lowest first, of minus the logarithm of the transmission over the distance, a polynomial
             in the distance over `reach_m`.
+        dispersion: coefficients likewise of the variance of n_g over c, of the light that has come so far [ns^2/m^2].
         delay_ns_per_m: mean n_g over c [ns/m].
-        spread_ns_per_m: of arrival times by dispersion, over the distance [ns/m].
         reach_m: longest way within the tank [m].
     """
 
     log_loss: np.ndarray
+    dispersion: np.ndarray
     delay_ns_per_m: float = eqx.field(static=True)
-    spread_ns_per_m: float = eqx.field(static=True)
     reach_m: float = eqx.field(static=True)
 
     def transmission(self, distance_m: Real) -> Real:
         """Share of the light that is neither absorbed nor scattered; as of all wavelengths to 1e-5."""
         return jnp.exp(-distance_m * jnp.polyval(jnp.asarray(self.log_loss)[::-1], distance_m / self.reach_m))
+
+    def variance_ns2(self, distance_m: Real) -> Real:
+        """Of the arrival times of light that got so far, by dispersion [ns^2]."""
+        return distance_m**2 * jnp.polyval(jnp.asarray(self.dispersion)[::-1], distance_m / self.reach_m)
 
 
 def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: float) -> Passage:
@@ -59,12 +64,18 @@ def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: floa
     place = (1 - np.cos(np.pi * (np.arange(200) + 0.5) / 200)) / 2
     distance = place * reach_m
     loss = np.asarray(medium.attenuation(wavelength))
-    mean = -np.log(np.exp(-distance[:, None] * loss) @ weight) / distance
-    fit = np.polynomial.chebyshev.Chebyshev.fit(place, mean, _DEGREE, domain=[0, 1])
+    left = np.exp(-distance[:, None] * loss) * weight
     delay = np.asarray(medium.group_index(wavelength)) / SPEED_OF_LIGHT_M_PER_NS
     centre = float(weight @ delay)
-    spread = float(np.sqrt(weight @ (delay - centre) ** 2))
-    return Passage(fit.convert(kind=np.polynomial.Polynomial).coef, centre, spread, reach_m)
+    mean = left @ delay / left.sum(axis=1)
+    variance = left @ delay**2 / left.sum(axis=1) - mean**2
+
+    def polynomial(values: np.ndarray, degree: int) -> np.ndarray:
+        fit = np.polynomial.chebyshev.Chebyshev.fit(place, values, degree, domain=[0, 1])
+        return fit.convert(kind=np.polynomial.Polynomial).coef
+
+    log_loss = polynomial(-np.log(left.sum(axis=1)) / distance, _DEGREE)
+    return Passage(log_loss, polynomial(variance, _DEGREE_OF_DISPERSION), centre, reach_m)
 
 
 class DirectLight(NamedTuple):
@@ -95,12 +106,12 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
     def add(total: Float[Array, "3 sensor"], nodes: Emission) -> tuple[Float[Array, "3 sensor"], None]:
         view = sight(nodes.position_m, sensors)
         cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
-        width = jnp.sqrt(nodes.cone_width[:, None] ** 2 + seen_spread(nodes.direction, cosine, view, sensors) ** 2)
+        width = jnp.sqrt(nodes.cone_width[:, None] ** 2 + seen_variance(nodes.direction, cosine, view, sensors))
         density = nodes.profile.density_per_sr(cosine, nodes.cos_theta_c[:, None], width)
         light = nodes.weight[:, None] * 4 * jnp.pi * density * seen_fraction(view, sensors)
         light = light * passage.transmission(view.distance_m)
         time = (nodes.time_ns - reference)[:, None] + passage.delay_ns_per_m * view.distance_m
-        spread = (passage.spread_ns_per_m * view.distance_m) ** 2
+        spread = passage.variance_ns2(view.distance_m)
         return total + jnp.stack([jnp.sum(light * each, axis=0) for each in (1.0, time, time**2 + spread)]), None
 
     count = emission.weight.shape[0]
@@ -158,13 +169,30 @@ def indirect_optics(
     return IndirectOptics(zones, at_sensors, medium, spectrum, detector.reflectivity)
 
 
-def indirect_of_event(emission: Emission, optics: IndirectOptics) -> Float[Array, " sensor"]:
-    """Scattered and reflected light of an event at every sensor [p.e. of a sensor of efficiency one]."""
+class IndirectLight(NamedTuple):
+    """Indirect light of an event at every sensor [p.e. of a sensor of efficiency one].
+
+    Attributes:
+        scattered: that met no wall before.
+        reflected: that did.
+    """
+
+    scattered: Float[Array, " sensor"]
+    reflected: Float[Array, " sensor"]
+
+    @property
+    def mean(self) -> Float[Array, " sensor"]:
+        """Both together."""
+        return self.scattered + self.reflected
+
+
+def indirect_of_event(emission: Emission, optics: IndirectOptics) -> IndirectLight:
+    """Scattered and reflected light of an event."""
     feet = _footprint(emission, optics.zones)
-    total = jnp.zeros(optics.zones.n_patches * optics.zones.n_azimuth)
+    total = jnp.zeros((optics.zones.n_patches * optics.zones.n_azimuth, 2))
     for wavelength, weight in zip(optics.spectrum.wavelength_nm, optics.spectrum.weight, strict=True):
         total += weight * _on_patches(feet, optics, jnp.asarray(wavelength))
-    return optics.at_sensors(total[:, None])[:, 0]
+    return IndirectLight(*optics.at_sensors(total).T)
 
 
 @eqx.filter_jit
@@ -173,10 +201,12 @@ def _footprint(emission: Emission, zones: Zones) -> Footprint:
 
 
 @eqx.filter_jit
-def _on_patches(feet: Footprint, optics: IndirectOptics, wavelength_nm: Float[Array, ""]) -> Float[Array, " patch"]:
+def _on_patches(feet: Footprint, optics: IndirectOptics, wavelength_nm: Float[Array, ""]) -> Float[Array, "patch 2"]:
+    """Light of one wavelength that was only scattered, and other indirect light."""
     medium = coefficients(optics.medium, wavelength_nm)
     orders = reflection_orders(make_transport(optics.zones, medium), feet.in_medium(medium.attenuation))
-    return sum_orders(orders, optics.reflectivity).reshape(-1)
+    scattered = orders[0].reshape(-1)
+    return jnp.stack([scattered, sum_orders(orders, optics.reflectivity).reshape(-1) - scattered], axis=1)
 
 
 def emission_rays(emission: Emission) -> Rays:

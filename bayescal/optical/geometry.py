@@ -21,7 +21,7 @@ Places = Float[np.ndarray, "sensor 3"]
 _GOLDEN = 1.6180339887  # as in LUCiD's placement on a sphere
 
 
-_EDGE_M = 0.1  # over which the wall lets a source pass
+_EDGE_M = 0.1  # over which the wall lets a source pass, and how near it may come
 _LEAST_M2 = 1e-12  # added to squares of radii, whose roots have no slope at zero
 
 
@@ -86,7 +86,7 @@ class Cylinder(eqx.Module):
         radius = jnp.sqrt(jnp.sum(position[..., :2] ** 2, axis=-1, keepdims=True) + _LEAST_M2)
         height = position[..., 2:]
         over = [
-            _EDGE_M * jax.nn.softplus(each / _EDGE_M)
+            _EDGE_M * jax.nn.softplus(1 + each / _EDGE_M)
             for each in (radius - self.radius_m, height - half, -height - half)
         ]
         place = jnp.concatenate([position[..., :2] * (1 - over[0] / radius), height - over[1] + over[2]], axis=-1)
@@ -146,7 +146,7 @@ class Sphere(eqx.Module):
         """Points [m] and whether they are inside, both smooth in the place."""
         position = jnp.asarray(position_m)
         radius = jnp.sqrt(jnp.sum(position**2, axis=-1, keepdims=True) + _LEAST_M2)
-        over = _EDGE_M * jax.nn.softplus((radius - self.radius_m) / _EDGE_M)
+        over = _EDGE_M * jax.nn.softplus(1 + (radius - self.radius_m) / _EDGE_M)
         share = jax.nn.sigmoid((self.radius_m - radius) / _EDGE_M)
         return Held(position * (1 - over / radius), share[..., 0])
 

@@ -28,8 +28,11 @@ Scalar = Float[Array | np.ndarray, ""] | float
 Real = Float[Array, "*n"]
 Reals = Float[Array | np.ndarray, "*n"] | float
 
-BENDING_MODES = 8
-"""Modes of each plane; what they leave out is part of the width of the cone."""
+BENDING_MODES = 9
+"""Modes of each plane: what finer bends do to the start of the track, and the eight leading ones.
+
+What they leave out is part of the width of the cone.
+"""
 
 # ln(R / 2.15 m) as a polynomial in ln(T / 500 MeV), and back, lowest power first: fits, to 0.03 %, to the integral of
 # Bethe's formula (PDG eq. 34.5, with Sternheimer's density effect in water) and 1.4e-6 cm^2/g E of radiation
@@ -88,7 +91,7 @@ def light_emitting_length_m(kinetic_mev: Reals, index: Scalar) -> Real:
 
 
 class MuonTrack(eqx.Module):
-    """A muon: 7 numbers and 16 of its bends.
+    """A muon: 7 numbers and 18 of its bends.
 
     Attributes:
         vertex_m: where it starts [3] [m].
@@ -96,7 +99,7 @@ class MuonTrack(eqx.Module):
         kinetic_mev: at the start [MeV].
         time_ns: of the start [ns].
         frame: axes, near the direction, rows [3, 3]; see `frame_about`.
-        bending: amplitudes of the modes in both planes, standard normal a priori [2, 8].
+        bending: amplitudes of the modes in both planes, standard normal a priori [2, 9].
     """
 
     vertex_m: Float[Array | np.ndarray, " 3"]
@@ -156,11 +159,16 @@ class Bends(NamedTuple):
 
 
 def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
-    """Karhunen-Loeve modes of the angle in a plane, zero at the start of the path.
+    """Modes of the angle in a plane.
 
     The angle is a random walk with variance V(s) = int_0^s (13.6 MeV/(beta c p))^2 ds'/X0, covariance V(min(s, s')).
-    Its modes maximise the variance averaged over the light. They are tabulated in units of V(end)^(1/2) as
-    polynomials in s/L and L/(L + 1 m), so that amplitudes and signs are smooth in the energy.
+    Its Karhunen-Loeve modes maximise the variance averaged over the light, and are zero at the start of the path. A few
+    of them start too stiffly: a fit takes the mean angle over the first stretch of the path for the initial one, which
+    it differs from by a degree. So the first mode here is what a constant leaves beside the leading modes, with the
+    spread that all the finer ones give it: one at the start, next to nothing further on.
+
+    They are tabulated in units of V(end)^(1/2) as polynomials in s/L and L/(L + 1 m), so that amplitudes and signs are
+    smooth in the energy.
 
     Args:
         kinetic_mev: at the start of the path [MeV].
@@ -232,16 +240,25 @@ def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArr
     """Modes at places along one path, and the variance that they leave out, for a variance 1 at the end.
 
     A random walk's modes are extrema of int w f^2 / int f'^2/V' with f(0) = 0 and w the light: a small matrix problem
-    for polynomials.
+    for polynomials. With q = 1 minus its part along the leading ones, the walk's part along q has the variance
+    int V'(t) (int_t^1 w q)^2 dt / (int w q^2)^2.
     """
     rule = _rule(_TABLE_NODES)
     growth, light = growth / (rule.weight @ growth), light / (rule.weight @ light)
+    share = rule.weight * light
     value, slope = _basis(rule.place)
-    variance, vectors = eigh(value * (rule.weight * light) @ value.T, slope * (rule.weight / growth) @ slope.T)
-    leading = vectors[:, ::-1][:, :BENDING_MODES]
+    variance, vectors = eigh(value * share @ value.T, slope * (rule.weight / growth) @ slope.T)
+    leading = vectors[:, ::-1][:, : BENDING_MODES - 1]
     leading = leading * np.sign(leading.T @ _basis(np.ones(1))[0][:, 0])
-    total = (rule.weight * light) @ (rule.integral @ growth)
-    return leading.T @ _basis(place)[0], total - variance[::-1][:BENDING_MODES].sum()
+    kept = variance[::-1][: BENDING_MODES - 1]
+    along = (leading.T @ value) @ share / kept
+    start = 1.0 - along @ (leading.T @ value)
+    size = share @ start**2
+    later = share @ start - rule.integral @ (light * start)
+    spread = np.sqrt(rule.weight @ (growth * later**2)) / size
+    modes = leading.T @ _basis(place)[0]
+    total = share @ (rule.integral @ growth)
+    return np.concatenate([[spread * (1.0 - along @ modes)], modes]), total - kept.sum() - spread**2 * size
 
 
 def _basis(place: NDArray) -> tuple[NDArray, NDArray]:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayescal.inference.result import assemble
 from bayescal.model_files import load_model
+from bayescal.optical.muon import BENDING_MODES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -105,7 +106,7 @@ def test_event_display_of_a_saved_fit(tmp_path):
     widths = dict.fromkeys(truth, 0.05) | {"kinetic_energy": 5.0}
     draws = {name: value + widths[name] * rng.normal(size=(1, 200)) for name, value in truth.items()}
     draws |= {f"slope_{number}": 0.02 * rng.normal(size=(1, 200)) for number in (1, 2)}
-    draws |= {f"bend_{number}": rng.normal(size=(1, 200, 8)) for number in (1, 2)}
+    draws |= {f"bend_{number}": rng.normal(size=(1, 200, BENDING_MODES)) for number in (1, 2)}
     facts = {"method": "laplace", "converged": True, "verdict": "made up", "provenance": {"truth": truth}}
     assemble({"posterior": draws, "prior": draws}, xr.Dataset(), facts, {"kinetic_energy": "MeV"}).save(
         tmp_path / "fit.nc"

@@ -12,7 +12,7 @@ from numpyro.distributions import Distribution
 from bayescal.likelihoods.charge_spectrum import r3600_spectrum, r12860_spectrum
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
 from bayescal.likelihoods.recorded import FirstArrival, HitCharges, HitTimes
-from bayescal.optical.arrivals import Arrivals, Delays, two_exponentials
+from bayescal.optical.arrivals import Arrivals, Delays
 from bayescal.testing import assert_covers, check_counts, check_gradient
 
 START, END = -30.0, 170.0
@@ -21,6 +21,7 @@ BRIGHTNESS = [(1e-3, 8e-4), (1e-3, 0.0), (0.3, 0.0), (4.0, 8e-4), (20.0, 0.0), (
 CHARGES = HitCharges()
 SHARP = HitCharges(r12860_spectrum(), 1.3, 0.35)
 SCINTILLATION = Delays(0.0, np.array([0.7, 0.3]), np.array([4.6, 30.0]))
+LATE = Delays(0.0, np.array([0.6, 0.4]), np.array([10.0, 20.0]), np.array([0.0, 4.0]))
 AT_ONCE = Delays(1.0, np.zeros(2), np.array([4.6, 30.0]))
 
 
@@ -28,7 +29,7 @@ def arrivals(mean, dark=0.05, **changes) -> Arrivals:
     """85 % direct light."""
     light = jnp.asarray(mean) - dark
     given = {"direct": 0.85 * light, "indirect": 0.15 * light, "dark": dark, "time_ns": 20.0, "width_ns": 2.2}
-    given |= {"window_start_ns": START, "window_end_ns": END, "indirect_delays": two_exponentials(0.6, 10.0, 20.0)}
+    given |= {"window_start_ns": START, "window_end_ns": END, "indirect_delays": LATE}
     return Arrivals(**given | changes)
 
 
@@ -233,7 +234,7 @@ def test_gradient_in_all_parameters():
 
     def total(x):
         indirect, dark, time, width, fraction, short, long, gain, threshold = x[:9]
-        delays = two_exponentials(fraction, short, long)
+        delays = Delays(0.0, jnp.stack([fraction, 1 - fraction]), jnp.stack([short, long]), jnp.stack([0.0, long]))
         seen = Arrivals(x[9:], indirect * x[9:], dark, time, width, START, END, indirect_delays=delays)
         log_p = PMTReadout(seen, HitCharges(spectrum, gain, threshold)).log_prob(jnp.asarray(VALUE))
         return log_p @ jnp.arange(1.0, 7.0)

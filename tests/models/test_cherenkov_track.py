@@ -29,14 +29,14 @@ def example(model):
 
 
 def values(model, x):
-    """Of all parameters, from the seven of a straight track and 16 bends."""
+    """Of all parameters, from the seven of a straight track and 18 bends."""
     base = {p.name: p.nominal for p in model.PARAMETERS}
-    return base | dict(zip(NAMES, x[:7], strict=True)) | {"bend_1": x[7:15], "bend_2": x[15:]}
+    return base | dict(zip(NAMES, x[:7], strict=True)) | {"bend_1": x[7:16], "bend_2": x[16:]}
 
 
 def at_start(model, inputs, data):
     first = model.start(inputs, data)
-    return np.concatenate([[float(first[name]) for name in NAMES], 0.3 * np.sin(np.arange(16.0))])
+    return np.concatenate([[float(first[name]) for name in NAMES], 0.3 * np.sin(np.arange(18.0))])
 
 
 def test_example_finds_the_muon_again(model, example):
@@ -52,7 +52,7 @@ def test_example_finds_the_muon_again(model, example):
 def test_gradient_is_that_of_differences(model, example):
     inputs, data = example
     x = at_start(model, inputs, data)
-    scale = np.where(np.arange(23) == 5, 300.0, 1.0)
+    scale = np.where(np.arange(25) == 5, 300.0, 1.0)
 
     def log_p(y):
         return model.hits(values(model, y * scale), inputs).log_prob(data).sum()
@@ -77,7 +77,7 @@ def test_sensors_that_are_not_active_have_indirect_light_only(model, example):
 
 
 def test_information_is_nearly_the_curvature(model, example):
-    """At the truth's own place: what hits tell of vertex, energy and time, within a factor of two of each variance."""
+    """At the mode: what hits tell of vertex, energy and time, within a factor of three of each variance."""
     inputs, data = example
     potential = Potential(model.model, inputs, data, jax.random.key(3), model.measured)
     x = potential.unconstrain(model.start(inputs, data), np.zeros(potential.size))
@@ -86,8 +86,8 @@ def test_information_is_nearly_the_curvature(model, example):
     assert found.converged
     guess = potential.information(found.x) + np.diag(scale.spread**-2.0)
     ratio = np.diag(np.linalg.inv(guess)) / np.diag(np.linalg.inv(found.hessian))
-    assert (ratio > 0.4).all()
-    assert (ratio < 2.5).all()
+    assert (ratio > 1 / 3).all()
+    assert (ratio < 3).all()
 
 
 def test_events_share_programs_and_have_evidences(model, example):
@@ -112,10 +112,10 @@ def test_parameters_of_the_other_particle_are_refused(model):
 
 def test_a_track_through_the_wall_has_light_only_within(model, example):
     inputs, _ = example
-    x = np.concatenate([[1.9, 0.0, 0.0, 0.0, 0.0, 300.0, 0.0], np.zeros(16)])
+    x = np.concatenate([[1.9, 0.0, 0.0, 0.0, 0.0, 300.0, 0.0], np.zeros(18)])
     inputs = dataclasses.replace(inputs, frame=jnp.asarray(frame_about((1.0, 0.0, 0.0))))
     leaving = model.emitted(values(model, x), inputs)
-    whole = model.emitted(values(model, x - np.eye(23)[0] * 2.0), inputs)
+    whole = model.emitted(values(model, x - np.eye(25)[0] * 2.0), inputs)
     assert 0.02 < float(leaving.weight.sum() / whole.weight.sum()) < 0.3
     light = jax.jit(lambda y: model.hits(values(model, y), inputs).arrivals.direct.sum())
     check_gradient(light, x, rtol=1e-5, step=1e-5)

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayescal.optical.direct import seen_fraction, sight, solid_angle
+from bayescal.optical.direct import cosine_to, seen_fraction, seen_variance, sight, solid_angle
 from bayescal.optical.geometry import Sphere, spiral_on_sphere
 from bayescal.optical.sensors import DISC, HEMISPHERE, SUPER_KAMIOKANDE_BULB, Photosensors
 from bayescal.testing import check_gradient
@@ -74,3 +74,18 @@ def test_gradient_is_that_of_differences():
         return jnp.sum(jnp.log(seen_fraction(sight(x, sensors), sensors)))
 
     check_gradient(light, np.array([3.0, -2.0, 6.0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0, 0.0), (4.0, 1.0, 2.0), (-6.0, 3.0, 6.0)])
+def test_variance_of_the_angle_over_a_disc(place):
+    """Against 2e5 points of a disc of 0.254 m, to 2 %: their number tells it to 0.3 %, the rest is its size."""
+    rng, normal = np.random.default_rng(2), np.array([[0.0, 0.0, -1.0]])
+    centre, axis = np.array([[0.0, 0.0, 8.0]]), np.array([[0.48, -0.6, 0.64]])
+    disc = Photosensors(centre, normal, 0.254, DISC, np.zeros(1, int), np.ones(1, bool))
+    view = sight(np.array([place]), disc)
+    found = seen_variance(axis, cosine_to(axis, np.array([place]), view, disc), view, disc)
+    radius, turn = 0.254 * np.sqrt(rng.uniform(size=200_000)), rng.uniform(0, 2 * np.pi, 200_000)
+    points = centre + np.stack([radius * np.cos(turn), radius * np.sin(turn), 0 * radius], axis=1)
+    way = points - np.array(place)
+    angle = np.arccos(way @ axis[0] / np.linalg.norm(way, axis=1))
+    assert float(found[0, 0]) == pytest.approx(angle.var(), rel=0.02)

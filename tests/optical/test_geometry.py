@@ -79,7 +79,7 @@ def test_the_wall_holds_sources_back_smoothly(tank):
 def test_mean_chord_is_that_of_many_chords(tank):
     """From points of the wall, directions weighted by the cosine: 4e5 of them, whose mean is known to 0.1 %."""
     rng = np.random.default_rng(1)
-    points = rng.uniform(-1, 1, (400_000, 3)) * 17.5
+    points = rng.uniform(-1, 1, (400_000, 3)) * 18.1
     points = points[np.asarray(tank.depth_m(points)) > 0]
     direction = rng.normal(size=points.shape)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
