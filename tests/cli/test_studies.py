@@ -71,7 +71,7 @@ prior_draws = 50
 """
 
 
-@pytest.mark.slow
+@pytest.mark.validate
 def test_water_from_a_file(bayescal, tmp_path, capsys, monkeypatch):
     """A study of the water: simulated, read again and fitted, in coarse zones."""
     coarse = partial(make_zones, n_azimuth=8, n_radial=2, n_axial=4, n_barrel=6, n_cap=2)

@@ -56,7 +56,7 @@ def test_light_on_tracks_predicts_better_after_than_before(tmp_path):
     assert after < 0.5 * before
 
 
-@pytest.mark.slow
+@pytest.mark.validate
 def test_a_network_has_better_slopes_than_its_library(tmp_path):
     shown = run("visibility_maps.py", "--steps", "200", "--output", tmp_path)
     figures = {"visibility_maps.png", "visibility_bias.png", "learning_curve.png"}

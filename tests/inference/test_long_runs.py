@@ -124,6 +124,7 @@ def test_kill_at_moments_of_warm_up_and_sampling(environment, uninterrupted, tmp
             assert sum(place.length > 0 for place in places) >= 10
 
 
+@pytest.mark.validate
 def test_kill_before_the_first_draw(environment, uninterrupted, tmp_path):
     """Kills at random times of start, mode search and importance weighing, and between two of these stages."""
     random = np.random.default_rng(11)

@@ -183,6 +183,7 @@ def test_density_ratio_averages_to_one_over_drawn_hits(pixels, adc, rate, tolera
     assert (np.abs(ratio.mean(axis=1) - 1.0) < 4 * error).all()
 
 
+@pytest.mark.validate
 def test_stretches_agree_with_single_ticks(pixels):
     """The default plan in float32 against single ticks in float64: 0.01 at worst in a pixel, 0.0005 in the mean."""
     rng = np.random.default_rng(3)
@@ -194,6 +195,7 @@ def test_stretches_agree_with_single_ticks(pixels):
     assert abs(difference.mean()) < 5e-4
 
 
+@pytest.mark.validate
 def test_single_precision_agrees_with_double(pixels):
     made = pixels(np.linspace(1000.0, 20_000.0, 40))
     value = made.draw(jax.random.key(4))

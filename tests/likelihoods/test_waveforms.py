@@ -134,6 +134,7 @@ def scores():
     return lambda x: np.asarray(per_waveform(jnp.asarray(x), drawn))
 
 
+@pytest.mark.validate
 def test_truth_is_where_the_slopes_vanish_on_average(scores):
     """In low light, too: chi-square of the mean slope, false alarm 1e-3."""
     slopes = scores(np.zeros(3))

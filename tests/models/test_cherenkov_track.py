@@ -90,6 +90,7 @@ def test_information_is_nearly_the_curvature(model, example):
     assert (ratio < 3).all()
 
 
+@pytest.mark.validate
 def test_events_share_programs_and_have_evidences(model, example):
     """The same event as a muon, which it is, and as an electron."""
     _, data = example

@@ -146,7 +146,7 @@ def test_hooks_describe_the_inputs(model, example):
     assert float(model.recorded(data, inputs)["counts"].sum()) == float(data.sum())
 
 
-@pytest.mark.slow
+@pytest.mark.validate
 def test_fit(model, example):
     """Laplace: true values within the posterior by chi-square, false alarm 1e-3, and scattering and wall are found."""
     inputs, _ = example

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bayescal.optical.detector import patches_at_sensors
-from bayescal.optical.direct import seen_fraction, sight
+from bayescal.optical.direct import cosine_to, seen_fraction, sight
 from bayescal.optical.indirect import Coefficients, make_transport, reflection_orders, sum_orders
 from bayescal.optical.rays import Rays, footprint, isotropic_rays
 from bayescal.testing import check_gradient
@@ -64,7 +64,8 @@ def expected(detector, zones, medium, source):
         direction, share, axis, density = gaussian_cone([0.3, 0.0, -1.0], 0.15)
         rays = Rays(jnp.broadcast_to(place, direction.shape), jnp.asarray(direction), jnp.asarray(share))
         view = sight(place, detector.sensors)
-        factor = 4 * np.pi * density(np.asarray(view.direction) @ axis)
+        cosine = cosine_to(axis[None], place[None], sight(place[None], detector.sensors), detector.sensors)[0]
+        factor = 4 * np.pi * density(np.asarray(cosine))
     direct = factor * seen_fraction(view, detector.sensors) * jnp.exp(-medium.attenuation * view.distance_m)
     fate = footprint(rays, zones).in_medium(medium.attenuation)
     light = sum_orders(reflection_orders(make_transport(zones, medium), fate), reflectivity)

@@ -86,7 +86,7 @@ def scattered_light(ball, zones):
     return make_sphere_light(black, zones, OIL, line(REFERENCE_NM), [60.0], [30.0])
 
 
-@pytest.mark.parametrize("share", [0.0, 0.6, 0.9])
+@pytest.mark.parametrize("share", [0.6, *(pytest.param(share, marks=pytest.mark.validate) for share in (0.0, 0.9))])
 def test_light_is_that_of_photons_one_by_one(tracer, ball, light, scattered_light, share):
     """Direct to 0.5 %, scattered to 1 %, reflected (a twentieth of all) to 4 %, all to 1 %, and three standard errors.
 
@@ -109,6 +109,7 @@ def test_light_is_that_of_photons_one_by_one(tracer, ball, light, scattered_ligh
     assert light.lateness.reflected_m == pytest.approx(late[1], rel=0.33)
 
 
+@pytest.mark.validate
 def test_reemitted_light_goes_in_all_directions(tracer, ball, zones, monkeypatch):
     """Against photons that scatter so."""
     monkeypatch.setattr(tracer, "rayleigh_cosine", lambda rng, n: rng.uniform(-1.0, 1.0, n))

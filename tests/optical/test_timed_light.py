@@ -42,7 +42,7 @@ def test_ways_of_reflected_light_in_a_sphere():
     np.testing.assert_allclose(light / light.sum(), expected, atol=2 * (size / (2 * radius)) ** 2)
 
 
-@pytest.mark.slow
+@pytest.mark.validate
 def test_windows_hold_the_photons_of_a_tracer(tracer):
     """Indirect light of an injector in each window: 3 % of all sensors, 6 % of walls, and three standard errors."""
     eos, n = read_optical_detector("eos"), 600_000
