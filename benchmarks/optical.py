@@ -1,8 +1,7 @@
-"""Light of optical detectors: speed, calibration of all efficiencies of Super-Kamiokande, and muons.
+"""Light of optical detectors: speed, and calibration of all efficiencies of Super-Kamiokande.
 
     python benchmarks/optical.py speed         forward and gradient of a muon's light in LUCiD's "SK" tank
     python benchmarks/optical.py calibration   11,146 efficiencies with water and wall, 5 positions and 3 wavelengths
-    python benchmarks/optical.py muons         posterior of muons in Super-Kamiokande, drawn from the model
 
 LUCiD itself takes 4 s of CPU time for the forward pass and 4.5 s for value and gradient of a muon there, with 2e4 rays
 and their sampling noise (one bounce; measured on two loaded cores).
@@ -123,51 +122,16 @@ def print_efficiencies(drawn: np.ndarray, truth: np.ndarray) -> None:
     print(f"relative rms error {np.sqrt(np.mean(error**2)):.4f}, the posterior's own {np.sqrt(np.mean(own**2)):.4f}")
 
 
-def muons(number: int, seed: int) -> None:
-    """Posterior of muons of 200 to 1000 MeV by Laplace, from the seeds that hits give."""
-    model = load_model("cherenkov_track").module
-    inputs = model.load(model.Settings(), {})
-    table = Table("T true MeV", "T", "vertex cm off", "angle deg off", "time ns off", "k-hat, verdict", "seconds")
-    rng = np.random.default_rng(seed)
-    for event in range(number):
-        kinetic, place = float(rng.uniform(200, 1000)), rng.uniform(-8, 8, 3)
-        truth = {p.name: p.nominal for p in model.PARAMETERS} | {"kinetic_energy": kinetic}
-        truth |= {f"vertex_{axis}": float(each) for axis, each in zip("xyz", place, strict=True)}
-        truth |= {f"bend_{plane}": rng.normal(size=8) for plane in (1, 2)}
-        data = model.hits(truth, model.with_indirect(inputs, truth)).sample(jax.random.key(1000 * seed + event))
-        begin = time.perf_counter()
-        prepared = model.prepare(inputs, data)
-        fit = bayescal.fit(
-            model.model, prepared, data, method="laplace", key=jax.random.key(event),
-            start=model.start(prepared, data), tempered=model.tempered, units=units(model.PARAMETERS),
-        )  # fmt: skip
-        spent = time.perf_counter() - begin
-        mean = {name: fit.draws(name).mean(axis=0) for name in fit.names}
-        vertex = np.array([mean[f"vertex_{axis}"] for axis in "xyz"])
-        direction = np.array([mean["slope_1"], mean["slope_2"], 1.0]) @ np.asarray(prepared.frame)
-        true_direction = np.asarray(inputs.frame)[2]
-        angle = np.rad2deg(np.arccos(direction @ true_direction / np.linalg.norm(direction)))
-        table.add_row(
-            f"{kinetic:.0f}", f"{mean['kinetic_energy']:.0f} ± {fit.draws('kinetic_energy').std():.0f}",
-            f"{100 * np.linalg.norm(vertex - place):.1f}", f"{angle:.2f}", f"{mean['event_time']:.2f}",
-            fit.verdict.split(",")[0], f"{spent:.0f}",
-        )  # fmt: skip
-    Console(width=140).print(table)
-
-
 def main() -> None:
     """Run one of the studies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("speed", "calibration", "muons"))
+    parser.add_argument("study", choices=("speed", "calibration"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--events", type=int, default=5)
     arguments = parser.parse_args()
     if arguments.study == "speed":
         speed()
-    elif arguments.study == "calibration":
-        calibration(arguments.seed)
     else:
-        muons(arguments.events, arguments.seed)
+        calibration(arguments.seed)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ _TABLE_SCALE_M = 1.0  # the table is even in L / (L + this)
 _TABLE_LONGEST_M = 14.0  # light-emitting length at 3000 MeV
 _LARGEST_SHARE = _TABLE_LONGEST_M / (_TABLE_LONGEST_M + _TABLE_SCALE_M)
 _TABLE_NODES = 96
+_LEAST_REST = 1e-4  # rounds off the variance left out where it comes to zero, in units of that at the end
 _MODE_DEGREE = 24  # in the place along the path
 
 
@@ -133,13 +134,13 @@ class MuonLight(eqx.Module):
         modes = bending_modes(track.kinetic_mev, self.nodes)
         slope = jnp.asarray(track.slope) + modes.slope.T @ jnp.asarray(track.bending).T
         direction = directions_of_slopes(track.frame, slope)
-        width = jnp.sqrt(self.width_rad**2 + jnp.asarray(self.radiator.angle_spread_rad) ** 2 + modes.rest_rad**2)
+        width = jnp.sqrt(self.width_rad**2 + jnp.asarray(self.radiator.angle_spread_rad) ** 2 + modes.rest_rad2)
         return Emission(
             position_m=jnp.asarray(track.vertex_m) + path_m * (rule.integral @ direction),
             direction=direction,
             weight=light * (1.0 + self.halo_fraction),
             cos_theta_c=self.radiator.cos_cherenkov(speed),
-            cone_width=jnp.full(self.nodes, width),
+            cone_width=width,
             time_ns=jnp.asarray(track.time_ns) + path_m / SPEED_OF_LIGHT_M_PER_NS * (rule.integral @ (1.0 / speed)),
             profile=ConeWithHalo(self.halo, self.halo_fraction / (1.0 + self.halo_fraction)),
         )
@@ -152,10 +153,10 @@ class MuonLight(eqx.Module):
 
 
 class Bends(NamedTuple):
-    """Slopes of the modes [mode, node] and the standard deviation of what they leave out, averaged over light [rad]."""
+    """Slopes of the modes [mode, node] and the variance that they leave out at each node [node] [rad^2]."""
 
     slope: Float[Array, "mode node"]
-    rest_rad: Float[Array, ""]
+    rest_rad2: Float[Array, " node"]
 
 
 def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
@@ -177,8 +178,9 @@ def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
     path_m = light_emitting_length_m(kinetic_mev, _TABLE_INDEX)
     place = 2.0 * path_m / (path_m + _TABLE_SCALE_M) / _LARGEST_SHARE - 1.0
     slope, rest_variance = _bending_table(nodes)
-    end_rad = jnp.sqrt(end_variance(kinetic_mev))
-    return Bends(end_rad * _horner(slope, place), end_rad * jnp.sqrt(_horner(rest_variance, place)))
+    end_rad2, rest = end_variance(kinetic_mev), _horner(rest_variance, place)
+    above_zero = 0.5 * (rest + jnp.sqrt(rest**2 + _LEAST_REST**2))
+    return Bends(jnp.sqrt(end_rad2) * _horner(slope, place), end_rad2 * above_zero)
 
 
 def end_variance(kinetic_mev: Scalar) -> Float[Array, ""]:
@@ -214,7 +216,7 @@ def _rule(nodes: int) -> _Rule:
 
 @lru_cache
 def _bending_table(nodes: int) -> tuple[NDArray, NDArray]:
-    """Powers of the place in energy: of the modes [power, mode, node] and of the variance left out [power]."""
+    """Powers of the place in energy: of the modes [power, mode, node] and of the variance left out [power, node]."""
     points = np.cos(np.pi * (np.arange(_TABLE_POINTS) + 0.5) / _TABLE_POINTS)
     share = (1.0 + points) / 2 * _LARGEST_SHARE
     with jax.ensure_compile_time_eval():
@@ -236,8 +238,8 @@ def _light_and_growth(
     return sin2_cherenkov(beta(kinetic), _TABLE_INDEX), _variance_per_m(kinetic)
 
 
-def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArray, float]:
-    """Modes at places along one path, and the variance that they leave out, for a variance 1 at the end.
+def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArray, NDArray]:
+    """Modes at places along one path, and the variance that they leave out there, for a variance 1 at the end.
 
     A random walk's modes are extrema of int w f^2 / int f'^2/V' with f(0) = 0 and w the light: a small matrix problem
     for polynomials. With q = 1 minus its part along the leading ones, the walk's part along q has the variance
@@ -256,9 +258,10 @@ def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArr
     size = share @ start**2
     later = share @ start - rule.integral @ (light * start)
     spread = np.sqrt(rule.weight @ (growth * later**2)) / size
-    modes = leading.T @ _basis(place)[0]
-    total = share @ (rule.integral @ growth)
-    return np.concatenate([[spread * (1.0 - along @ modes)], modes]), total - kept.sum() - spread**2 * size
+    late = leading.T @ _basis(place)[0]
+    modes = np.concatenate([[spread * (1.0 - along @ late)], late])
+    grown = np.polynomial.Legendre.fit(rule.place, rule.integral @ growth, _MODE_DEGREE, domain=[0, 1])
+    return modes, grown(place) - np.sum(modes**2, axis=0)
 
 
 def _basis(place: NDArray) -> tuple[NDArray, NDArray]:
