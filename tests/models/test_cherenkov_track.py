@@ -76,6 +76,7 @@ def test_sensors_that_are_not_active_have_indirect_light_only(model, example):
     assert (np.delete(direct, np.asarray(inputs.active[:100])) == 0).all()
 
 
+@pytest.mark.validate
 def test_information_is_nearly_the_curvature(model, example):
     """At the mode: what hits tell of vertex, energy and time, within a factor of three of each variance."""
     inputs, data = example
