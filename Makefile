@@ -9,9 +9,9 @@ SHARD ?= 1/1
 demo: $(STAMP)
 	$(VENV)/bin/bayescal demo --output demo-output
 
-# Tests compile much and compute little: the compiler takes no effort, and does without its slowest part
+# Tests compile much and compute little: the compiler takes less effort, and does without its slowest part
 test: $(STAMP)
-	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" $(VENV)/bin/pytest -m "not validate" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false" $(VENV)/bin/pytest -m "not validate" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Statistical tests too slow for every day. A part of the work: make validate SHARD=1/4; its replicas are kept in validation-output
 validate: $(STAMP)
