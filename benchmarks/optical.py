@@ -2,6 +2,7 @@
 
     python benchmarks/optical.py speed         forward and gradient of a muon's light in LUCiD's "SK" tank
     python benchmarks/optical.py calibration   11,146 efficiencies with water and wall, 5 positions and 3 wavelengths
+    python benchmarks/optical.py water         absorption, scattering and reflectivity from injectors, in windows of time
 
 LUCiD itself takes 4 s of CPU time for the forward pass and 4.5 s for value and gradient of a muon there, with 2e4 rays
 and their sampling noise (one bounce; measured on two loaded cores).
@@ -111,6 +112,29 @@ def calibration(seed: int) -> None:
     print_efficiencies(np.asarray(done["efficiency"]), np.asarray(efficiency))
 
 
+def water(seed: int) -> None:
+    """Water of Super-Kamiokande from two injectors and a diffuser at three wavelengths, in three windows of time."""
+    begin = time.perf_counter()
+    model = load_model("water").module
+    inputs = model.load(model.Settings(wavelength_nm=[337, 405, 473]), {})
+    print(f"tables: {time.perf_counter() - begin:.0f} s")
+    truth = model.full_size({p.name: p.nominal for p in model.PARAMETERS}, inputs)
+    truth |= {"absorption_scale": 1.1, "rayleigh_scale": 0.9, "wall_reflectivity": 0.12}
+    count_key, fit_key = jax.random.split(jax.random.key(seed))
+    data = jax.jit(lambda key, inputs: model.counts(truth, inputs).sample(key))(count_key, inputs)
+    fit = bayescal.fit(
+        model.model, inputs, data, method="laplace", key=fit_key, start=model.start(inputs, data),
+        units=units(model.PARAMETERS), provenance={"truth": {}},
+    )  # fmt: skip
+    print(f"with the fit: {time.perf_counter() - begin:.0f} s; {fit.verdict}")
+    table = Table("", "truth", "mean", "sd", "pull")
+    for name in ("absorption_scale", "rayleigh_scale", "mie_scale", "wall_reflectivity"):
+        draws, true = fit.draws(name), float(truth[name])
+        pull = (draws.mean() - true) / draws.std()
+        table.add_row(name, f"{true:g}", f"{draws.mean():.4f}", f"{draws.std():.4f}", f"{pull:+.1f}")
+    Console(width=110).print(table)
+
+
 def print_efficiencies(drawn: np.ndarray, truth: np.ndarray) -> None:
     """Coverage across sensors, and their error against the posterior's own."""
     for level in (0.68, 0.95):
@@ -125,13 +149,15 @@ def print_efficiencies(drawn: np.ndarray, truth: np.ndarray) -> None:
 def main() -> None:
     """Run one of the studies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("speed", "calibration"))
+    parser.add_argument("study", choices=("speed", "calibration", "water"))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.study == "speed":
         speed()
-    else:
+    elif arguments.study == "calibration":
         calibration(arguments.seed)
+    else:
+        water(arguments.seed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
     python benchmarks/tracks.py muon                       100 muons of 200 to 1000 MeV with multiple scattering
     python benchmarks/tracks.py muon --events 20 --far     from starts 5 m, 45 degrees and 50 % away: how many come back
+    python benchmarks/tracks.py electron --events 50       electrons of 100 to 1000 MeV
+    python benchmarks/tracks.py muon --events 20 --both    evidence as a muon and as an electron
 
 Data come from the tests' tracer, which shares no code with the package: Frank-Tamm light, multiple scattering, water by
 wavelength, reflections, charges, times and dark noise. Published point estimates, for orientation: LUCiD (arXiv
@@ -15,6 +17,7 @@ import argparse
 import importlib.util
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -25,14 +28,17 @@ import scipy.stats
 from rich.console import Console
 from rich.table import Table
 
+from bayescal.constants import ELECTRON_MASS_MEV, MUON_MASS_MEV
 from bayescal.model_files import load_model
-from bayescal.optical.muon import momentum_mev
 from bayescal.readers.optical_detector import read_optical_detector
 from bayescal.reconstruction.event_fits import EventFit, fit_events
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "optical"
 NAMES = ("vertex_x", "vertex_y", "vertex_z", "slope_1", "slope_2", "kinetic_energy", "event_time")
 LEVELS = (0.68, 0.95)
+LOWEST_MEV = {"muon": 200.0, "electron": 100.0}
+SAME_NATS = 3.0  # modes that differ by less in the fine bends are one
+MASS_MEV = {"muon": MUON_MASS_MEV, "electron": ELECTRON_MASS_MEV}
 
 
 def by_path(name: str) -> ModuleType:
@@ -64,11 +70,12 @@ def far_start(first: dict, rng: np.random.Generator) -> dict:
 
 def errors(fit: EventFit, truth: dict[str, float]) -> tuple[float, float, float]:
     """Of the posterior's mean: vertex [cm], angle [degrees] and momentum, relative."""
+    mass = MASS_MEV["muon" if "bend_1" in fit.draws else "electron"]
     mean = {name: fit.draws[name].mean() for name in NAMES}
     vertex = 100 * np.linalg.norm([mean[f"vertex_{axis}"] - truth[f"vertex_{axis}"] for axis in "xyz"])
     found, true = (np.array([values["slope_1"], values["slope_2"], 1.0]) for values in (mean, truth))
     angle = np.rad2deg(np.arccos(found @ true / np.linalg.norm(found) / np.linalg.norm(true)))
-    momenta = [float(momentum_mev(values["kinetic_energy"])) for values in (mean, truth)]
+    momenta = [np.sqrt(each["kinetic_energy"] * (each["kinetic_energy"] + 2 * mass)) for each in (mean, truth)]
     return vertex, angle, momenta[0] / momenta[1] - 1
 
 
@@ -98,55 +105,84 @@ def print_summary(fits: list[EventFit], truths: list[dict[str, float]], wall_s: 
     Console(width=110).print(table)
 
 
+class Study:
+    """Events of a particle, and their fits as one or the other.
+
+    Args:
+        kind: "muon" or "electron".
+        number: of events.
+        seed: of events and fits.
+    """
+
+    def __init__(self, kind: str, number: int, seed: int) -> None:
+        self.model = load_model("cherenkov_track")
+        settings = self.model.module.Settings()
+        detector, tracer, made = read_optical_detector(settings.detector), by_path("tracer"), by_path("traced_events")
+        self.seed = seed
+        self.events = [
+            made.traced_event(tracer, detector, 1000 * seed + each, kind, settings.window_ns, LOWEST_MEV[kind])
+            for each in range(number)
+        ]
+        self.data = [jnp.asarray(event.hits) for event in self.events]
+
+    def prepared(self, particle: str) -> tuple[list, list[float]]:
+        """Inputs of every event for a fit as a particle, and the seconds that each took."""
+        module = self.model.module
+        priors = {"halo_fraction": 0.0} if particle == "muon" else {}  # the tracer's muons knock out no electrons
+        plain = module.load(module.Settings(particle=particle), priors)
+        found, wall_s = [], []
+        for data in self.data:
+            begin = time.perf_counter()
+            found.append(module.prepare(plain, data))
+            wall_s.append(time.perf_counter() - begin)
+        return found, wall_s
+
+    def fits(self, prepared: list, far_starts: list[dict] | None = None) -> Iterator[EventFit]:
+        """One after another."""
+        return fit_events(jax.random.key(self.seed), self.model, prepared, self.data, far_starts=far_starts)
+
+
 def main() -> None:
     """Make events, fit them one by one, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("particle", choices=("muon",))
+    parser.add_argument("particle", choices=tuple(LOWEST_MEV))
     parser.add_argument("--events", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--far", action="store_true", help="start 5 m, 45 degrees and 50 %% away too, and compare modes"
     )
+    parser.add_argument("--both", action="store_true", help="fit as the other particle too, and compare evidences")
     arguments = parser.parse_args()
-    tracer, made = by_path("tracer"), by_path("traced_events")
-    model = load_model("cherenkov_track")
-    module = model.module
-    settings = module.Settings()
-    detector = read_optical_detector(settings.detector)
-    plain = module.load(settings, {"halo_fraction": 0.0})
-    events = [
-        made.traced_event(
-            tracer, detector, 1000 * arguments.seed + number, arguments.particle, settings.window_ns, 200.0
-        )
-        for number in range(arguments.events)
-    ]
-    data = [jnp.asarray(event.hits) for event in events]
-    prepared, wall = [], []
-    for one in data:
-        begin = time.perf_counter()
-        prepared.append(module.prepare(plain, one))
-        wall.append(time.perf_counter() - begin)
-    truths = [truth_of(*each) for each in zip(events, (np.asarray(each.frame) for each in prepared), strict=True)]
+    study = Study(arguments.particle, arguments.events, arguments.seed)
+    prepared, wall_s = study.prepared(arguments.particle)
+    truths = [truth_of(*each) for each in zip(study.events, (np.asarray(each.frame) for each in prepared), strict=True)]
     fits = []
     begin = time.perf_counter()
-    for number, fit in enumerate(fit_events(jax.random.key(arguments.seed), model, prepared, data)):
+    for number, fit in enumerate(study.fits(prepared)):
         fits.append(fit)
-        wall[number] += time.perf_counter() - begin
+        wall_s[number] += time.perf_counter() - begin
         vertex, angle, momentum = errors(fit, truths[number])
         print(
             f"{number:3d} T {truths[number]['kinetic_energy']:4.0f} MeV: vertex {vertex:5.1f} cm, angle {angle:.2f}, "
             f"momentum {momentum:+.1%}, k-hat {fit.khat:.2f}, {fit.ess:.0f} effective, {fit.gradients} gradients, "
-            f"{wall[number]:.1f} s {fit.optimum.reason}",
+            f"{wall_s[number]:.1f} s {fit.optimum.reason}",
             flush=True,
         )
         begin = time.perf_counter()
-    print_summary(fits, truths, wall)
+    print_summary(fits, truths, wall_s)
     if arguments.far:
         rng = np.random.default_rng(arguments.seed)
-        starts = [far_start(each.first, rng) for each in prepared]
-        far = list(fit_events(jax.random.key(arguments.seed), model, prepared, data, far_starts=starts))
-        reached = [a.optimum.value < b.optimum.value + 3.0 for a, b in zip(far, fits, strict=True)]
+        far = list(study.fits(prepared, [far_start(each.first, rng) for each in prepared]))
+        reached = [a.optimum.value < b.optimum.value + SAME_NATS for a, b in zip(far, fits, strict=True)]
         print(f"{sum(reached)} of {len(reached)} far starts reached a mode as high as that of the scan, within 3 nats")
+    if arguments.both:
+        other = "electron" if arguments.particle == "muon" else "muon"
+        others = study.fits(study.prepared(other)[0])
+        gain = np.array([fit.log_evidence - each.log_evidence for fit, each in zip(fits, others, strict=True)])
+        print(
+            f"{np.sum(gain > 0)} of {gain.size} have more evidence as {arguments.particle} than as {other}; "
+            f"log-ratio: least {gain.min():.0f}, median {np.median(gain):.0f}"
+        )
 
 
 if __name__ == "__main__":

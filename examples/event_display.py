@@ -27,11 +27,11 @@ from rich.table import Table
 import bayescal
 from bayescal.diagnostics.contents import scalars
 from bayescal.diagnostics.numbers import measured
-from bayescal.diagnostics.plots_optical import Rings, charge_shades, time_shades, wall_figure, wall_of
+from bayescal.diagnostics.plots_optical import Rings, charge_shades, time_shades, wall_figure
 from bayescal.diagnostics.residuals import Residuals
 from bayescal.diagnostics.sensor_records import charge_record, time_record
-from bayescal.diagnostics.wall_maps import Ring
 from bayescal.fitting import thinned_draws
+from bayescal.optical.displays import ring_on_wall, wall_of
 from bayescal.optical.emission import directions_of_slopes
 from bayescal.optical.muon import BENDING_MODES, beta
 from bayescal.parameters import units
@@ -114,6 +114,7 @@ if options.fit is None:
         key=jax.random.key(2),
         start=model.start(inputs, data),
         tempered=model.tempered,
+        measured=model.measured,
         units=units(model.PARAMETERS),
         provenance={"truth": {name: float(value) for name, value in truth.items()}},
     )
@@ -154,12 +155,12 @@ def vertex_and_direction(values):
 def ring(values):
     """Ring of a track."""
     opening = inputs.radiator.cos_cherenkov(beta(values["kinetic_energy"]))
-    return Ring(*vertex_and_direction(values), float(opening))
+    return ring_on_wall(inputs.detector.tank, *vertex_and_direction(values), float(opening))
 
 
 few = thinned_draws(fit, 20)
-drawn = [ring({name: values[number] for name, values in few.items()}) for number in range(len(few["slope_1"]))]
-inside = [each for each in drawn if inputs.detector.tank.contains(each.apex_m)]
+drawn = [{name: values[number] for name, values in few.items()} for number in range(len(few["slope_1"]))]
+inside = [ring(values) for values in drawn if inputs.detector.tank.contains(vertex_and_direction(values)[0])]
 print(f"{len(inside)} of {len(drawn)} draws start inside of the tank")
 rings = Rings(inside, ring(truth) if true_direction is not None else None)
 if true_direction is not None:

@@ -20,6 +20,14 @@ import numpyro
 import numpyro.distributions as dist
 
 from bayescal.errors import InputError
+from bayescal.likelihoods.hit_events import (
+    event_sizes,
+    read_event,
+    recorded_hits,
+    told_by_hits,
+    with_common_rows,
+    write_event,
+)
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
 from bayescal.optical.arrivals import Arrivals, indirect_delays
 from bayescal.optical.cherenkov import Radiator, water_radiator
@@ -41,14 +49,14 @@ from bayescal.optical.event_light import (
     make_passage,
 )
 from bayescal.optical.geometry import Cylinder
-from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Water, cherenkov_spectrum
+from bayescal.optical.medium import Water, cherenkov_spectrum
 from bayescal.optical.muon import BENDING_MODES, MuonLight, MuonTrack, light_emitting_length_m
+from bayescal.optical.sensors import sensor_columns
 from bayescal.optical.zones import make_zones
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.optical_detector import read_optical_detector
-from bayescal.readers.pmt_hits import from_dense, read_pmt_hits, write_pmt_hits
 from bayescal.readers.pmt_hits import read_truth as read_truth
-from bayescal.reconstruction.light_seeds import seed_event
+from bayescal.reconstruction.light_seeds import seed_event, starts_along
 from bayescal.study import Field, InputSettings, NameOrPath
 
 OBSERVED = "hits"
@@ -320,27 +328,18 @@ def seeded(inputs, data):
 
 
 def along_the_seed(inputs, seed, data):
-    """No bends, the energy that makes the charge, and the most likely vertex on the seed's line.
-
-    A muon's light comes as a cone that is the same whereever on its line the muon began, with the time to match: how
-    far the rings reach tells the vertex. The place where most times agree is only somewhere near the track.
-    """
+    """No bends, the energy that makes the charge, and the most likely start on the seed's line."""
     base = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors))
     energies = jnp.geomspace(100.0, 3000.0, 40)
     light = light_of_energies(energies, base, inputs)
     energy = jnp.interp(jnp.asarray(data)[:, 0].sum() / inputs.detector.coverage, light, energies)
-    length = light_length_m(energy, inputs)
-    back = np.linspace(-length, 2.5 * length, 15)
-    places = seed.position_m - back[:, None] * seed.direction
-    lines = with_arrays(dict(zip(("vertex_x", "vertex_y", "vertex_z"), places.T, strict=True)))
-    lines["event_time"] = jnp.asarray(seed.time_ns - back / SPEED_OF_LIGHT_M_PER_NS)
     common = base | with_arrays({"kinetic_energy": energy, "bend_1": NO_BENDS, "bend_2": NO_BENDS})
+    lines = with_arrays(starts_along(seed, light_length_m(energy, inputs), SCANNED))
     spread = jnp.full_like(inputs.indirect, STRAY * inputs.detector.coverage / inputs.detector.sensors.n_sensors)
     rough = eqx.tree_at(lambda i: (i.indirect, i.blur_rad, i.blur_ns), inputs, (spread, BLUR_RAD[1], BLUR_NS[1]))
     rough = dataclasses.replace(rough, nodes=min(SCAN_NODES, inputs.nodes))
     best = int(np.nanargmax(likelihood_of_lines(lines, common, rough, data)))
-    chosen = {name: each[best] for name, each in lines.items()}
-    return common | chosen | {"slope_1": 0.0, "slope_2": 0.0}
+    return common | {name: each[best] for name, each in lines.items()} | {"slope_1": 0.0, "slope_2": 0.0}
 
 
 def light_length_m(kinetic_mev, inputs):
@@ -351,6 +350,7 @@ def light_length_m(kinetic_mev, inputs):
 
 
 NO_BENDS = np.zeros(BENDING_MODES)
+SCANNED = 15  # starts on a line
 SCAN_NODES = 16  # along tracks whose cone is widened
 STRAY = 0.25  # indirect light over direct light, evenly on all sensors: enough for a scan
 
@@ -374,27 +374,15 @@ def start(inputs, data):
 
 
 def measured(values, inputs):
-    """Logarithms of the light of the active sensors and times of their direct light, and what a hit tells of each.
-
-    The charge of few photoelectrons counts them; that of many scatters by as much again as their number. A hit tells
-    the time of direct light if it is of that.
-    """
-    expected = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs).arrivals.rows(
-        (inputs.detector.sensors.n_sensors,), inputs.active
-    )
-    mean = expected.direct + expected.indirect + expected.dark
-    light = mean * (1 + jnp.exp(-mean)) / 2
-    time = -jnp.expm1(-mean) * expected.direct / mean / expected.width_ns**2
-    live = jnp.tile(inputs.detector.sensors.live[inputs.active], 2)
-    return jnp.concatenate([jnp.log(mean), expected.time_ns]), live * jnp.concatenate([light, time])
+    """What hits of the active sensors tell of light and times."""
+    arrivals = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs).arrivals
+    numbers, precision = told_by_hits(arrivals.rows((inputs.detector.sensors.n_sensors,), inputs.active))
+    return numbers, precision * jnp.tile(jnp.asarray(inputs.detector.sensors.live)[inputs.active], 2)
 
 
 def common(batch):
     """Inputs of several events, whose hits share one shape."""
-    longest = max(each.rows.size for each in batch)
-    none = batch[0].detector.sensors.n_sensors
-    padded = [jnp.pad(each.rows, (0, longest - each.rows.size), constant_values=none) for each in batch]
-    return [eqx.tree_at(lambda i: i.rows, each, rows) for each, rows in zip(batch, padded, strict=True)]
+    return with_common_rows(batch)
 
 
 BLUR_RAD, BLUR_NS = (0.3, 0.12), (10.0, 4.0)
@@ -409,28 +397,18 @@ def tempered(inputs, stage):
 
 def read(path, inputs):
     """Charge and time of every sensor in one event of a file."""
-    found = read_pmt_hits(path, inputs.detector.sensors.n_sensors)
-    if inputs.event >= found.n_events:
-        raise InputError(f"{path}: no event {inputs.event}, it holds {found.n_events}; change event in [inputs]")
-    return jnp.asarray(found.events(inputs.event, inputs.event + 1).dense()[0])
+    return read_event(path, inputs.detector.sensors.n_sensors, inputs.event)
 
 
 def write(path, data, inputs, truth):
     """Write the hits of one event, with the track that they were drawn with."""
-    recorded = from_dense(np.asarray(data)[None], inputs.window_ns, inputs.detector.sensors.live)
-    write_pmt_hits(path, recorded, attributes={"detector": inputs.detector.name}, truth=truth, units=units(PARAMETERS))
+    write_event(path, data, inputs.detector, inputs.window_ns, truth=truth, units=units(PARAMETERS))
 
 
 def describe(inputs, data=None):
     """Sizes, for `bayescal check`."""
-    detector = inputs.detector
-    found = {"sensors": detector.sensors.n_sensors, "sensors with direct light": inputs.active.shape[0]}
-    if detector.faults:
-        found["faults of the geometry"] = "; ".join(detector.faults)
-    if data is None:
-        return found
-    charge = jnp.asarray(data)[:, 0]
-    return found | {"hits": int((charge > 0).sum()), "photoelectrons": round(float(charge.sum()))}
+    found = {"sensors": inputs.detector.sensors.n_sensors, "sensors with direct light": inputs.active.shape[0]}
+    return found | event_sizes(inputs.detector, data)
 
 
 def exposure(inputs):
@@ -441,18 +419,12 @@ def exposure(inputs):
 
 def readouts(inputs):
     """Number and place of each sensor, and whether it records."""
-    sensors = inputs.detector.sensors
-    number = jnp.arange(sensors.n_sensors)
-    x, y, z = jnp.asarray(sensors.position_m).T
-    live = jnp.asarray(sensors.live)
-    return {"live": live, "event": jnp.zeros_like(number), "sensor": number, "x_m": x, "y_m": y, "z_m": z}
+    return sensor_columns(inputs.detector.sensors)
 
 
 def recorded(data, inputs):
     """Charge of each sensor [p.e.] and time of its hit [ns]."""
-    charge, time = jnp.asarray(data).T
-    live = inputs.detector.sensors.live
-    return {"charge": jnp.where(live, charge, jnp.nan), "time": jnp.where(live & (charge > 0), time, jnp.nan)}
+    return recorded_hits(data, inputs.detector.sensors.live)
 
 
 def example(key):

@@ -17,6 +17,14 @@ import numpyro.distributions as dist
 
 from bayescal.errors import InputError
 from bayescal.likelihoods.charge_spectrum import normal_spectrum
+from bayescal.likelihoods.hit_events import (
+    event_sizes,
+    read_event,
+    recorded_hits,
+    told_by_hits,
+    with_common_rows,
+    write_event,
+)
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
 from bayescal.likelihoods.recorded import HitCharges
 from bayescal.optical.arrivals import Arrivals, Delays
@@ -31,11 +39,11 @@ from bayescal.optical.medium import (
     scintillation_spectrum,
 )
 from bayescal.optical.quenching import visible_energy
+from bayescal.optical.sensors import sensor_columns
 from bayescal.optical.sphere_light import SphereLight, held_inside, make_sphere_light
 from bayescal.optical.zones import make_zones
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.optical_detector import read_optical_detector
-from bayescal.readers.pmt_hits import from_dense, read_pmt_hits, write_pmt_hits
 from bayescal.readers.pmt_hits import read_truth as read_truth
 from bayescal.study import Field, InputSettings, NameOrPath
 
@@ -71,6 +79,7 @@ class Settings(InputSettings):
 
     detector: NameOrPath = Field("juno", description="optical detector, a sphere: preset, our TOML or LUCiD's JSON")
     window_ns: tuple[float, float] = Field((-200.0, 1050.0), description="in which hits are recorded [ns]")
+    event: int = Field(0, ge=0, description="number of the event in the file, from 0")
     charge_spread: float = Field(0.35, gt=0.05, lt=0.5, description="of the charge of one photoelectron, relative")
 
 
@@ -85,7 +94,7 @@ class Inputs(eqx.Module):
         first: values to start from, by name; None before there are data.
         dark: counts expected in the window.
         priors: priors and fixed values by name.
-        window_ns: the setting of this name.
+        window_ns, event: the settings of these names.
     """
 
     detector: OpticalDetector
@@ -98,6 +107,7 @@ class Inputs(eqx.Module):
     dark: float
     priors: dict
     window_ns: tuple = eqx.field(static=True)
+    event: int = eqx.field(static=True)
 
 
 def model(inputs, data=None):
@@ -186,6 +196,7 @@ def load(settings, priors):
         dark=1e-6 * detector.dark_rate_khz * (settings.window_ns[1] - settings.window_ns[0]),
         priors=priors,
         window_ns=settings.window_ns,
+        event=settings.event,
     )
 
 
@@ -278,15 +289,25 @@ def start(inputs, data):
     return inputs.first
 
 
+def measured(values, inputs):
+    """What hits tell of light and times."""
+    numbers, precision = told_by_hits(hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs).arrivals)
+    return numbers, precision * jnp.tile(jnp.asarray(inputs.detector.sensors.live), 2)
+
+
+def common(batch):
+    """Inputs of several events, whose hits share one shape."""
+    return with_common_rows(batch)
+
+
 def read(path, inputs):
-    """Charge and time of every sensor in the file's first event."""
-    return jnp.asarray(read_pmt_hits(path, inputs.detector.sensors.n_sensors).dense()[0])
+    """Charge and time of every sensor in one event of a file."""
+    return read_event(path, inputs.detector.sensors.n_sensors, inputs.event)
 
 
 def write(path, data, inputs, truth):
     """Write the hits of one event, with the values that they were drawn with."""
-    recorded = from_dense(np.asarray(data)[None], inputs.window_ns, inputs.detector.sensors.live)
-    write_pmt_hits(path, recorded, attributes={"detector": inputs.detector.name}, truth=truth, units=units(PARAMETERS))
+    write_event(path, data, inputs.detector, inputs.window_ns, truth=truth, units=units(PARAMETERS))
 
 
 def describe(inputs, data=None):
@@ -299,12 +320,7 @@ def describe(inputs, data=None):
         "photoelectrons of 1 MeV in the centre": round(float(jnp.sum(direct + indirect))),
         "indirect part of them": round(float(jnp.sum(indirect) / jnp.sum(direct + indirect)), 3),
     }
-    if detector.faults:
-        found["faults of the geometry"] = "; ".join(detector.faults)
-    if data is None:
-        return found
-    charge = jnp.asarray(data)[:, 0]
-    return found | {"hits": int((charge > 0).sum()), "photoelectrons": round(float(charge.sum()))}
+    return found | event_sizes(detector, data)
 
 
 def exposure(inputs):
@@ -315,18 +331,12 @@ def exposure(inputs):
 
 def readouts(inputs):
     """Number and place of each sensor, and whether it records."""
-    sensors = inputs.detector.sensors
-    number = jnp.arange(sensors.n_sensors)
-    x, y, z = jnp.asarray(sensors.position_m).T
-    live = jnp.asarray(sensors.live)
-    return {"live": live, "event": jnp.zeros_like(number), "sensor": number, "x_m": x, "y_m": y, "z_m": z}
+    return sensor_columns(inputs.detector.sensors)
 
 
 def recorded(data, inputs):
     """Charge of each sensor [p.e.] and time of its hit [ns]."""
-    charge, time = jnp.asarray(data).T
-    live = inputs.detector.sensors.live
-    return {"charge": jnp.where(live, charge, jnp.nan), "time": jnp.where(live & (charge > 0), time, jnp.nan)}
+    return recorded_hits(data, inputs.detector.sensors.live)
 
 
 def example(key):

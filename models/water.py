@@ -23,10 +23,12 @@ from jaxtyping import Array
 
 from bayescal.errors import InputError
 from bayescal.likelihoods.calibration_runs import (
+    DARK_RATE,
+    INTENSITY,
+    WATER_AND_WALL,
     counted,
     intensities,
     refuse_beyond_table,
-    sensor_columns,
     write_counts,
 )
 from bayescal.likelihoods.efficiency_counts import EfficiencyCounts, dark_limit
@@ -34,6 +36,7 @@ from bayescal.optical.beams import make_beams
 from bayescal.optical.calibration_light import require_inside
 from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.medium import Water
+from bayescal.optical.sensors import sensor_columns
 from bayescal.optical.timed_light import Aim, TimedLight, timed_light
 from bayescal.optical.windows import Windows
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
@@ -46,11 +49,8 @@ from bayescal.study import Field, InputSettings, NameOrPath
 OBSERVED = "counts"
 
 PARAMETERS = (
-    Parameter("absorption_scale", "", 1.0, dist.LogNormal(0.0, 0.3), description="absorption over that of Super-K"),
-    Parameter("rayleigh_scale", "", 1.0, dist.LogNormal(0.0, 0.3), description="symmetric scattering, likewise"),
-    Parameter("mie_scale", "", 1.0, dist.LogNormal(0.0, 0.3), description="forward scattering, likewise"),
-    Parameter("wall_reflectivity", "", 0.113, dist.LogNormal(-2.18, 0.3), description="of sensors and wall, diffuse"),
-    Parameter("intensity", "", 1.0, dist.LogNormal(0.0, 0.3), per="run", description="light of a run over `light_pe`"),
+    *WATER_AND_WALL,
+    INTENSITY,
     *(
         Parameter(
             f"beam_slope_{number}",
@@ -85,7 +85,7 @@ PARAMETERS = (
         )
         for axis in "xyz"
     ),
-    Parameter("dark_rate", "kHz", 4.2, dist.LogNormal(1.435, 0.05), free=False, description="dark counts of a sensor"),
+    DARK_RATE,
 )
 
 Place = tuple[float, float, float]
@@ -231,7 +231,7 @@ def start(inputs, data):
     """Intensities from the counts of each run over those expected with nominal constants, where they are free."""
     values = fixed_or_nominal(PARAMETERS, inputs.priors)
     light = intensities(counts(full_size(values, inputs), inputs, data), data, inputs.light.n_runs)
-    return {"intensity": light} if is_free(inputs.priors.get("intensity", PARAMETERS[4].prior)) else {}
+    return {"intensity": light} if is_free(inputs.priors.get("intensity", INTENSITY.default)) else {}
 
 
 def full_size(values, inputs):

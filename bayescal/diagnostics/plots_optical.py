@@ -18,18 +18,7 @@ from scipy.spatial import KDTree
 from bayescal.diagnostics.figures import GRID, INK, MODE, MUTED, Drawing, arrange
 from bayescal.diagnostics.residuals import Residuals
 from bayescal.diagnostics.sensor_records import Record, charge_record, time_record
-from bayescal.diagnostics.wall_maps import (
-    Places,
-    Ring,
-    WallMap,
-    centre_on_wall,
-    line_on_map,
-    ring_on_wall,
-    tank_around,
-    wall_map,
-)
-from bayescal.optical.detector import OpticalDetector
-from bayescal.optical.geometry import Tank
+from bayescal.diagnostics.wall_maps import Places, Ring, WallMap, line_on_map, map_around
 
 Values = Float[np.ndarray, " sensor"]
 
@@ -71,13 +60,13 @@ class Wall:
     """Where sensors are.
 
     Attributes:
-        tank: on whose wall they are.
+        drawn_on: map of the wall.
         position_m: their centres [m].
         radius_m: of each [m].
         live: False for those that record nothing.
     """
 
-    tank: Tank
+    drawn_on: WallMap
     position_m: Float[np.ndarray, "sensor 3"]
     radius_m: float
     live: Bool[np.ndarray, " sensor"]
@@ -112,12 +101,6 @@ class Rings:
     truth: Ring | None = None
 
 
-def wall_of(detector: OpticalDetector) -> Wall:
-    """The wall of a detector."""
-    sensors = detector.sensors
-    return Wall(detector.tank, np.asarray(sensors.position_m), sensors.radius_m, np.asarray(sensors.live))
-
-
 def is_on_wall(found: Residuals) -> bool:
     """Whether residuals are of one event and know where their sensors are."""
     coordinates = found.data.coords
@@ -128,7 +111,7 @@ def wall_of_residuals(found: Residuals) -> Wall:
     """The wall around the sensors of a result, all alive, and as large as leaves a gap between them."""
     position = np.stack([found.data[name].values for name in PLACE_M], axis=-1)
     distance, _ = KDTree(position).query(position, k=2)
-    return Wall(tank_around(position), position, SIZE * float(np.median(distance[:, 1])), np.ones(len(position), bool))
+    return Wall(map_around(position), position, SIZE * float(np.median(distance[:, 1])), np.ones(len(position), bool))
 
 
 def residual_shades(found: Residuals) -> dict[str, Shade]:
@@ -194,7 +177,7 @@ def wall_figure(wall: Wall, shades: Mapping[str, Shade], rings: Rings | None = N
         columns: maps a row; 1 for a phone.
 
     Raises:
-        ValueError: values are not one a sensor, or a ring starts outside of the tank.
+        ValueError: values are not one a sensor.
     """
     return arrange(wall_drawings(wall, shades, rings), columns=columns, size=panel_size(wall))
 
@@ -204,7 +187,7 @@ def wall_drawings(wall: Wall, shades: Mapping[str, Shade], rings: Rings | None =
     for title, shade in shades.items():
         if shade.values.shape != wall.live.shape:
             raise ValueError(f"{title}: {shade.values.size} values for {wall.live.size} sensors; give one for each")
-    lines = _draw_nothing if rings is None else _ring_drawing(wall.tank, rings)
+    lines = _draw_nothing if rings is None else _ring_drawing(wall.drawn_on, rings)
     return {
         title: partial(_draw_map, wall=wall, shade=shade, title=title, lines=lines) for title, shade in shades.items()
     }
@@ -212,13 +195,13 @@ def wall_drawings(wall: Wall, shades: Mapping[str, Shade], rings: Rings | None =
 
 def panel_size(wall: Wall) -> tuple[float, float]:
     """Width and height of a map with its title and colour bar [inch]."""
-    extent = np.ptp(np.concatenate(wall_map(wall.tank).outlines()), axis=0)
+    extent = np.ptp(np.concatenate(wall.drawn_on.outlines()), axis=0)
     return WIDTH, WIDTH * extent[1] / extent[0] + BESIDE
 
 
 def _draw_map(panel: Axes, wall: Wall, shade: Shade, title: str, lines: Drawing) -> None:
     """Outlines, sensors, dead ones, rings, a scale and a colour bar."""
-    drawn_on = wall_map(wall.tank)
+    drawn_on = wall.drawn_on
     panel.add_collection(LineCollection(drawn_on.guides(), colors=GRID, linewidths=0.5, zorder=0.5))
     panel.add_collection(LineCollection(drawn_on.outlines(), colors=MUTED, linewidths=0.7, zorder=0.6))
     sensors = _add_sensors(panel, drawn_on, wall, shade)
@@ -226,7 +209,7 @@ def _draw_map(panel: Axes, wall: Wall, shade: Shade, title: str, lines: Drawing)
     if len(dead):
         panel.plot(*dead.T, "x", ms=3.0, mew=0.7, color=INK, label="dead", zorder=3)
     lines(panel)
-    _draw_frame(panel, drawn_on, wall.tank.radius_m)
+    _draw_frame(panel, drawn_on)
     panel.set_title(title)
     bar = panel.figure.colorbar(
         sensors, ax=panel, label=shade.label, location="bottom", shrink=0.75, aspect=28, pad=0.02, extend="both"
@@ -259,17 +242,17 @@ def _add_sensors(panel: Axes, drawn_on: WallMap, wall: Wall, shade: Shade) -> El
     return collection
 
 
-def _ring_drawing(tank: Tank, rings: Rings) -> Drawing:
+def _ring_drawing(drawn_on: WallMap, rings: Rings) -> Drawing:
     """How to draw rings, with their lines found once for all maps."""
-    truth = None if rings.truth is None else _on_map(tank, [rings.truth])
-    return partial(_draw_rings, posterior=_on_map(tank, rings.posterior), truth=truth)
+    truth = None if rings.truth is None else _on_map(drawn_on, [rings.truth])
+    return partial(_draw_rings, posterior=_on_map(drawn_on, rings.posterior), truth=truth)
 
 
-def _on_map(tank: Tank, rings: Sequence[Ring]) -> tuple[Places, Places]:
+def _on_map(drawn_on: WallMap, rings: Sequence[Ring]) -> tuple[Places, Places]:
     """Edges of rings as one line with gaps, and their centres [m]."""
-    drawn_on, gap = wall_map(tank), np.full((1, 2), np.nan)
-    edges = [np.concatenate([gap, line_on_map(drawn_on, ring_on_wall(tank, ring))]) for ring in rings]
-    centres = [drawn_on.place_m(centre_on_wall(tank, ring)) for ring in rings]
+    gap = np.full((1, 2), np.nan)
+    edges = [np.concatenate([gap, line_on_map(drawn_on, ring.edge_m)]) for ring in rings]
+    centres = [drawn_on.place_m(ring.centre_m) for ring in rings]
     return np.concatenate([gap, *edges]), np.concatenate([gap, *centres])
 
 
@@ -288,7 +271,7 @@ def _draw_nothing(panel: Axes) -> None:
     del panel
 
 
-def _draw_frame(panel: Axes, drawn_on: WallMap, radius_m: float) -> None:
+def _draw_frame(panel: Axes, drawn_on: WallMap) -> None:
     """Limits, a scale and the names of the ends."""
     every = np.concatenate(drawn_on.outlines())
     low, high = every.min(axis=0), every.max(axis=0)
@@ -296,7 +279,7 @@ def _draw_frame(panel: Axes, drawn_on: WallMap, radius_m: float) -> None:
     panel.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
     panel.set_aspect("equal")
     panel.set_axis_off()
-    length = 10.0 ** np.floor(np.log10(radius_m))
+    length = 10.0 ** np.floor(np.log10(drawn_on.radius_m))
     panel.plot([low[0], low[0] + length], [low[1], low[1]], color=INK, lw=1.2, solid_capstyle="butt")
     panel.annotate(
         f"{length:g} m",

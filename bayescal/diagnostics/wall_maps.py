@@ -12,30 +12,24 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from bayescal.optical.emission import frame_about
-from bayescal.optical.geometry import Cylinder, Sphere, Tank
-
 Points = Float[np.ndarray, "point 3"]
 Places = Float[np.ndarray, "point 2"]
 
-_RING_POINTS = 720
 _OUTLINE_POINTS = 181
 _TORN = 5.0  # a step on the map over that in space, beyond which a line is cut; no map stretches a step so far
 _SPHERE_TOLERANCE = 0.01  # of the radius, for sensors to be on a sphere
 
 
-class Ring(eqx.Module):
-    """A cone of light.
+class Ring(NamedTuple):
+    """Where a cone of light meets the wall.
 
     Attributes:
-        apex_m: where the light starts, inside the tank [3] [m].
-        axis: direction of the cone, a unit vector [3].
-        cos_opening: cosine of the angle between axis and light.
+        edge_m: a closed line [m].
+        centre_m: of the cone's axis, one point [m].
     """
 
-    apex_m: Float[np.ndarray, " 3"]
-    axis: Float[np.ndarray, " 3"]
-    cos_opening: float
+    edge_m: Points
+    centre_m: Points
 
 
 class Ellipses(NamedTuple):
@@ -51,15 +45,17 @@ class UnrolledCylinder(eqx.Module):
     """The barrel as a rectangle, R phi against z, and the caps as discs.
 
     Attributes:
-        tank: the cylinder.
+        radius_m: of the barrel [m].
+        height_m: from cap to cap [m].
     """
 
-    tank: Cylinder
+    radius_m: float
+    height_m: float
 
     def place_m(self, position_m: Points) -> Places:
         """Where points of the wall [m] are on the map [m]; what is off the wall belongs to the part that is nearest."""
         x, y, z = np.asarray(position_m).T
-        radius, half = self.tank.radius_m, self.tank.height_m / 2
+        radius, half = self.radius_m, self.height_m / 2
         on_cap = half - np.abs(z) < radius - np.hypot(x, y)
         barrel = np.stack([radius * np.arctan2(y, x), z], axis=-1)
         cap = np.stack([y, np.sign(z) * (half + radius - x)], axis=-1)
@@ -72,7 +68,7 @@ class UnrolledCylinder(eqx.Module):
 
     def outlines(self) -> list[Places]:
         """The rectangle and both circles [m]."""
-        radius, half = self.tank.radius_m, self.tank.height_m / 2
+        radius, half = self.radius_m, self.height_m / 2
         turn = np.linspace(0, 2 * np.pi, _OUTLINE_POINTS)
         circle = radius * np.stack([np.sin(turn), np.cos(turn)], axis=-1)
         corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
@@ -85,7 +81,7 @@ class UnrolledCylinder(eqx.Module):
 
     def names(self) -> dict[str, tuple[float, float]]:
         """Names of the caps, and where there is room for them [m]."""
-        radius, half = self.tank.radius_m, self.tank.height_m / 2
+        radius, half = self.radius_m, self.height_m / 2
         return {name: (-0.85 * radius, side * (half + 1.7 * radius)) for name, side in (("top", 1), ("bottom", -1))}
 
 
@@ -93,10 +89,10 @@ class HammerSphere(eqx.Module):
     """E. Hammer's map of the whole sphere, Petermanns Mitteilungen 38 (1892) 85: no area is stretched.
 
     Attributes:
-        tank: the sphere.
+        radius_m: of the sphere [m].
     """
 
-    tank: Sphere
+    radius_m: float
 
     def place_m(self, position_m: Points) -> Places:
         """Where points of the wall [m] are on the map [m]; what is off the wall is moved along its radius."""
@@ -142,16 +138,11 @@ class HammerSphere(eqx.Module):
     def _place(self, longitude: Float[np.ndarray, " point"], latitude: Float[np.ndarray, " point"]) -> Places:
         """Of angles [rad]."""
         cosine, q = np.cos(latitude), longitude / 2
-        scale = self.tank.radius_m * np.sqrt(2 / (1 + cosine * np.cos(q)))
+        scale = self.radius_m * np.sqrt(2 / (1 + cosine * np.cos(q)))
         return np.stack([2 * scale * cosine * np.sin(q), scale * np.sin(latitude)], axis=-1)
 
 
 WallMap = UnrolledCylinder | HammerSphere
-
-
-def wall_map(tank: Tank) -> WallMap:
-    """The map of a tank's wall."""
-    return UnrolledCylinder(tank) if isinstance(tank, Cylinder) else HammerSphere(tank)
 
 
 def line_on_map(drawn_on: WallMap, position_m: Points) -> Places:
@@ -162,47 +153,16 @@ def line_on_map(drawn_on: WallMap, position_m: Points) -> Places:
     return np.insert(place, np.flatnonzero(torn) + 1, np.nan, axis=0)
 
 
-def ring_on_wall(tank: Tank, ring: Ring) -> Points:
-    """Where a cone of light meets the wall, a closed line [m].
-
-    Raises:
-        ValueError: the cone's apex is outside of the tank.
-    """
-    turn = np.linspace(0, 2 * np.pi, _RING_POINTS + 1)
-    first, second, axis = frame_about(ring.axis)
-    across = np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second
-    sine = np.sqrt(1 - ring.cos_opening**2)
-    return _reach(tank, ring.apex_m, ring.cos_opening * axis + sine * across)
-
-
-def centre_on_wall(tank: Tank, ring: Ring) -> Points:
-    """Where the axis of a cone of light meets the wall, one point [m].
-
-    Raises:
-        ValueError: the cone's apex is outside of the tank.
-    """
-    return _reach(tank, ring.apex_m, np.reshape(ring.axis, (1, 3)))
-
-
-def tank_around(position_m: Points) -> Tank:
-    """The tank whose wall has sensors at these places [m]: a sphere where all are equally far out, else a cylinder.
+def map_around(position_m: Points) -> WallMap:
+    """The map of the wall with sensors at these places [m]: a sphere where all are equally far out, else a cylinder.
 
     The places must reach both caps and the barrel of a cylinder for its size to be right.
     """
     radius = np.linalg.norm(position_m, axis=1)
     if np.ptp(radius) < _SPHERE_TOLERANCE * radius.max():
-        return Sphere(float(radius.max()))
-    return Cylinder(
-        float(np.hypot(position_m[:, 0], position_m[:, 1]).max()), float(2 * np.abs(position_m[:, 2]).max())
-    )
-
-
-def _reach(tank: Tank, apex_m: np.ndarray, direction: Points) -> Points:
-    """From a point along directions to the wall [m]."""
-    apex = np.broadcast_to(apex_m, direction.shape)
-    if not bool(tank.contains(apex[:1])[0]):
-        raise ValueError(f"the apex of a ring must be inside of the tank: {np.asarray(apex_m)} m is not")
-    return apex + np.asarray(tank.chord_m(apex, direction))[:, None] * direction
+        return HammerSphere(float(radius.max()))
+    across = np.hypot(position_m[:, 0], position_m[:, 1])
+    return UnrolledCylinder(float(across.max()), float(2 * np.abs(position_m[:, 2]).max()))
 
 
 def _angles(position_m: Points) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:

@@ -17,8 +17,23 @@ from bayescal.likelihoods.efficiency_counts import EfficiencyCounts
 from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.light_table import LOG_SCALE
 from bayescal.optical.sensors import Photosensors
-from bayescal.parameters import Hierarchical, Prior
+from bayescal.parameters import Hierarchical, Parameter, Prior
 from bayescal.readers.pmt_counts import ABSENT, PMTCounts, write_pmt_counts
+
+WATER_AND_WALL = (
+    Parameter("absorption_scale", "", 1.0, dist.LogNormal(0.0, 0.3), description="absorption over that of Super-K"),
+    Parameter("rayleigh_scale", "", 1.0, dist.LogNormal(0.0, 0.3), description="symmetric scattering, likewise"),
+    Parameter("mie_scale", "", 1.0, dist.LogNormal(0.0, 0.3), description="forward scattering, likewise"),
+    Parameter("wall_reflectivity", "", 0.113, dist.LogNormal(-2.18, 0.3), description="of sensors and wall, diffuse"),
+)
+"""Scales of the coefficients of arXiv:1307.0162, and the reflectivity of sensors and sheet together."""
+
+INTENSITY = Parameter(
+    "intensity", "", 1.0, dist.LogNormal(0.0, 0.3), per="run", description="light of a run over `light_pe`"
+)
+DARK_RATE = Parameter(
+    "dark_rate", "kHz", 4.2, dist.LogNormal(1.435, 0.05), free=False, description="dark counts of a sensor"
+)
 
 _BEYOND = 0.01  # of a prior, that may lie where light is not tabulated
 _PRIOR_DRAWS = 1000
@@ -81,21 +96,6 @@ def write_counts(
     counts = np.where(np.asarray(detector.sensors.live), np.asarray(data).T, ABSENT)
     counted = PMTCounts(counts, np.full(len(counts), triggers))
     write_pmt_counts(path, counted, attributes={"detector": detector.name}, truth=truth, units=units)
-
-
-def sensor_columns(sensors: Photosensors) -> dict[str, Array]:
-    """The sensor of each row of counts: its number, batch and place, and whether it counts."""
-    number = jnp.arange(sensors.n_sensors)
-    x, y, z = jnp.asarray(sensors.position_m).T
-    return {
-        "live": jnp.asarray(sensors.live),
-        "event": jnp.zeros_like(number),
-        "sensor": number,
-        "batch": jnp.asarray(sensors.batch),
-        "x_m": x,
-        "y_m": y,
-        "z_m": z,
-    }
 
 
 def counted(data: ArrayLike, sensors: Photosensors) -> Float[Array, " sensor"]:

@@ -135,10 +135,6 @@ class Emission(eqx.Module):
     time_ns: Float[Array, " node"]
     profile: Profile
 
-    def density_per_sr(self, cos_theta: Float[Array, "*sensor node"]) -> Float[Array, "*sensor node"]:
-        """Probability per solid angle [1/sr] of each node at cosines of the angle to its direction."""
-        return self.profile.density_per_sr(cos_theta, self.cos_theta_c, self.cone_width)
-
 
 def point_emission(position_m: Float[Array, " 3"], weight: Scalar, time_ns: Scalar) -> Emission:
     """Isotropic light of one point.

@@ -81,3 +81,18 @@ class Photosensors(eqx.Module):
         rows = (self.position_m, self.normal, self.batch, self.live)
         position, normal, batch, live = (jnp.asarray(each)[index] for each in rows)
         return Photosensors(position, normal, self.radius_m, self.acceptance, batch, live)
+
+
+def sensor_columns(sensors: Photosensors) -> dict[str, Array]:
+    """Number, batch and place [m] of each sensor, and whether it records, as columns of one event's readouts."""
+    number = jnp.arange(sensors.n_sensors)
+    x, y, z = jnp.asarray(sensors.position_m).T
+    return {
+        "live": jnp.asarray(sensors.live),
+        "event": jnp.zeros_like(number),
+        "sensor": number,
+        "batch": jnp.asarray(sensors.batch),
+        "x_m": x,
+        "y_m": y,
+        "z_m": z,
+    }

@@ -12,7 +12,7 @@ from bayescal.readers.pmt_hits import check_n_sensors
 
 
 def read_efficiencies(path: Path | str, n_sensors: int) -> Float[np.ndarray, " sensor"]:
-    """Read efficiencies relative to their mean.
+    """Read relative efficiencies, as they stand.
 
     Args:
         path: file to read; what follows a `#` is a comment.

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
 from bayescal.optical.geometry import Cylinder, Tank
+from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS
 
 _STEP_M = 1.5
 _FINER = 3  # rounds of scans around the best point, each with half the step
@@ -59,6 +60,23 @@ def seed_event(
     way = sensor_m - best[0]
     mean = np.sum(charge_pe[:, None] * way / np.linalg.norm(way, axis=1, keepdims=True), axis=0)
     return EventSeed(best[0], best[1], mean / np.linalg.norm(mean))
+
+
+def starts_along(seed: EventSeed, length_m: float, number: int) -> dict[str, Float[np.ndarray, " number"]]:
+    """Starts of a track on the line of a seed, by parameter: `vertex_x`, `vertex_y`, `vertex_z` [m], `event_time` [ns].
+
+    The cone of a relativistic track is the same wherever on its line the track began, with the time to match, so the
+    place where most times agree is only somewhere near it.
+
+    Args:
+        seed: place, time and direction.
+        length_m: of the track; starts reach from one length ahead of the seed to two and a half behind it [m].
+        number: of starts.
+    """
+    back = np.linspace(-length_m, 2.5 * length_m, number)
+    places = seed.position_m - back[:, None] * seed.direction
+    times = seed.time_ns - back / SPEED_OF_LIGHT_M_PER_NS
+    return dict(zip(("vertex_x", "vertex_y", "vertex_z", "event_time"), (*places.T, times), strict=True))
 
 
 def _grid(tank: Tank) -> Float[np.ndarray, "point 3"]:

@@ -48,12 +48,13 @@ class Replicator:
         self.model = study_model(study)
         self.bare = prepared(self.model, load_inputs(study, self.model, study_priors(study, self.model)))
         self.tempered = self.model.hook("tempered") if self.model.has("tempered") else None
+        self.measured = self.model.hook("measured") if self.model.has("measured") else None
         self._draw_sites = site_sampler(self.model)
         seeds = jax.random.split(jax.random.key(settings.seed), 4)
         self._data_key, self._fit_key, pilot_key, model_key = seeds
         pilots = [self._data_set(key) for key in jax.random.split(pilot_key, PILOTS if self.model.has("common") else 1)]
         self.reference = common_inputs(self.model, [pilot.inputs for pilot in pilots])[0]
-        self.potential = Potential(self.model.hook("model"), self.reference, pilots[0].data, model_key)
+        self.potential = Potential(self.model.hook("model"), self.reference, pilots[0].data, model_key, self.measured)
         self.prior = self.potential.sample_prior(jax.random.fold_in(model_key, 1), PRIOR_DRAWS)
         self.scale = prior_scale(self.prior)
         self.chains = ShortChains(self.potential)
@@ -124,6 +125,7 @@ class Replicator:
             settings=self.fit_settings,
             start=self._start(made),
             tempered=self.tempered,
+            measured=self.measured,
         )
         stats = result.data["sample_stats"].to_dataset()
         log_density = stats["lp"].values.ravel()

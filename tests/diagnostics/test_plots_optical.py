@@ -20,25 +20,25 @@ from bayescal.diagnostics.plots_optical import (
     residual_shades,
     time_shades,
     wall_figure,
-    wall_of,
     wall_of_residuals,
 )
 from bayescal.diagnostics.report.pictures import readout_pictures
 from bayescal.diagnostics.residuals import Residuals
 from bayescal.diagnostics.sensor_records import Record, charge_record, time_record
-from bayescal.diagnostics.wall_maps import Ring, wall_map
+from bayescal.diagnostics.wall_maps import HammerSphere, UnrolledCylinder
 from bayescal.inference.result import Result
-from bayescal.optical.geometry import Cylinder, Sphere, fibonacci_directions
+from bayescal.optical.displays import ring_on_wall, wall_of
+from bayescal.optical.geometry import Cylinder, fibonacci_directions
 from bayescal.readers.optical_detector import read_optical_detector
 
-RING = Ring(np.array([2.0, -3.0, 4.0]), np.array([0.6, 0.0, -0.8]), 0.745)
+RING = ring_on_wall(Cylinder(16.9, 36.2), np.array([2.0, -3.0, 4.0]), np.array([0.6, 0.0, -0.8]), 0.745)
 
 
 @pytest.fixture(scope="module")
 def super_kamiokande():
     """The wall with every hundredth tube dead."""
     wall = wall_of(read_optical_detector("super_kamiokande"))
-    return Wall(wall.tank, wall.position_m, wall.radius_m, np.arange(wall.live.size) % 100 != 7)
+    return Wall(wall.drawn_on, wall.position_m, wall.radius_m, np.arange(wall.live.size) % 100 != 7)
 
 
 def made_up(wall):
@@ -65,7 +65,7 @@ def test_display_of_super_kamiokande(super_kamiokande):
     panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
     assert list(panels) == list(shades)
     live = super_kamiokande.live
-    place = wall_map(super_kamiokande.tank).place_m(super_kamiokande.position_m)
+    place = super_kamiokande.drawn_on.place_m(super_kamiokande.position_m)
     for panel in panels.values():
         sensors = sensors_of(panel)
         np.testing.assert_allclose(sensors.get_offsets(), place[live])
@@ -113,7 +113,7 @@ def test_colours_say_what_is_silent_and_what_is_faint(super_kamiokande):
 
 def test_sphere_has_no_caps():
     position = 17.5 * fibonacci_directions(15_000)
-    wall = Wall(Sphere(17.5), position, 0.2, np.ones(15_000, bool))
+    wall = Wall(HammerSphere(17.5), position, 0.2, np.ones(15_000, bool))
     panel = wall_figure(wall, {"light": amount_shade(position[:, 2], "light [p.e.]")}).axes[0]
     sensors = sensors_of(panel)
     np.testing.assert_allclose(sensors.get_widths() * sensors.get_heights(), 0.16)
@@ -122,7 +122,7 @@ def test_sphere_has_no_caps():
 
 
 def test_values_of_other_sensors():
-    wall = Wall(Cylinder(2.0, 3.0), np.array([[2.0, 0, 0], [0, 2.0, 0]]), 0.1, np.ones(2, bool))
+    wall = Wall(UnrolledCylinder(2.0, 3.0), np.array([[2.0, 0, 0], [0, 2.0, 0]]), 0.1, np.ones(2, bool))
     with pytest.raises(ValueError, match="light: 3 values for 2 sensors; give one for each"):
         wall_figure(wall, {"light": amount_shade(np.arange(3.0), "")})
 
@@ -199,7 +199,7 @@ def test_report_has_the_wall(nuts_result):
         f"{q}, {v}" for q in ("charge", "time") for v in ("observed", "expected", "residual")
     ]
     wall = wall_of_residuals(found)
-    assert isinstance(wall.tank, Cylinder)
-    assert (wall.tank.radius_m, wall.tank.height_m) == (2.0, 3.0)
+    assert isinstance(wall.drawn_on, UnrolledCylinder)
+    assert (wall.drawn_on.radius_m, wall.drawn_on.height_m) == (2.0, 3.0)
     several = Residuals(found.data.assign_coords(event=("readout", [0, 0, 1, 1])))
     assert not is_on_wall(several)

@@ -4,23 +4,16 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from bayescal.diagnostics.wall_maps import (
-    Ring,
-    centre_on_wall,
-    line_on_map,
-    ring_on_wall,
-    tank_around,
-    wall_map,
-)
-from bayescal.optical.geometry import Cylinder, Sphere, fibonacci_directions, grid_on_cylinder
+from bayescal.diagnostics.wall_maps import HammerSphere, UnrolledCylinder, map_around
+from bayescal.optical.geometry import Cylinder, fibonacci_directions, grid_on_cylinder
 
-TANK, BALL = Cylinder(2.0, 3.0), Sphere(2.0)
+TANK, BALL = UnrolledCylinder(2.0, 3.0), HammerSphere(2.0)
 
 
 def test_barrel_and_caps_meet_at_azimuth_zero():
     """By hand: a quarter turn is pi in a tank of radius 2; caps are folded outwards from where they touch."""
     position = np.array([[2, 0, 1.0], [0, 2, -1.0], [1.9, 0, 1.5], [1.9, 0, -1.5], [0, 1.0, 1.5], [-1.9, 0, 1.5]])
-    place = wall_map(TANK).place_m(position)
+    place = TANK.place_m(position)
     by_hand = [[0, 1], [np.pi, -1], [0, 1.6], [0, -1.6], [1, 3.5], [0, 5.4]]
     np.testing.assert_allclose(place, by_hand, atol=1e-12)
 
@@ -29,7 +22,7 @@ def test_no_sensor_of_super_kamiokande_overlaps_another_or_an_outline():
     """All 11,146 at their size: the centres are as far apart on the map as two radii, and inside of their part."""
     tank, radius = Cylinder(16.9, 36.2), 0.254
     position = grid_on_cylinder(tank, 0.707, 150, 51, radius)
-    discs = wall_map(tank).discs(position, radius)
+    discs = UnrolledCylinder(16.9, 36.2).discs(position, radius)
     assert len(position) == 11_146
     assert KDTree(discs.place_m).query(discs.place_m, k=2)[0][:, 1].min() > 2 * radius
     across, up = discs.place_m.T
@@ -42,7 +35,7 @@ def test_no_sensor_of_super_kamiokande_overlaps_another_or_an_outline():
 
 
 def test_outlines_enclose_the_unrolled_wall():
-    rectangle, top, bottom = wall_map(TANK).outlines()
+    rectangle, top, bottom = TANK.outlines()
     np.testing.assert_allclose(np.ptp(rectangle, axis=0), [4 * np.pi, 3.0])
     assert top[:, 1].min() == pytest.approx(rectangle[:, 1].max())
     assert bottom[:, 1].max() == pytest.approx(rectangle[:, 1].min())
@@ -51,14 +44,14 @@ def test_outlines_enclose_the_unrolled_wall():
 def test_sphere_is_mapped_as_by_hammer():
     """Centre, poles and the ends of the equator, which are 4 and 2 square roots of two radii apart."""
     position = 2.0 * np.array([[1, 0, 0], [0, 0, 1], [0, 0, -1], [-1, 1e-12, 0], [-1, -1e-12, 0]])
-    place = wall_map(BALL).place_m(position) / (2 * np.sqrt(2))
+    place = BALL.place_m(position) / (2 * np.sqrt(2))
     np.testing.assert_allclose(place, [[0, 0], [0, 1], [0, -1], [2, 0], [-2, 0]], atol=1e-9)
 
 
 def test_ellipses_are_the_first_order_of_the_map():
     """Areas are those of the discs, and steps around a point lie on its ellipse."""
     position = 2.0 * fibonacci_directions(40)
-    drawn_on, size = wall_map(BALL), 1e-5
+    drawn_on, size = BALL, 1e-5
     discs = drawn_on.discs(position, size)
     np.testing.assert_allclose(discs.first_m * discs.second_m, 4 * size**2)
     centre = drawn_on.place_m(position)
@@ -72,38 +65,10 @@ def test_ellipses_are_the_first_order_of_the_map():
         np.testing.assert_allclose((2 * along / discs.first_m) ** 2 + (2 * across / discs.second_m) ** 2, 1, rtol=1e-3)
 
 
-def test_ring_on_a_sphere_is_a_circle():
-    """From the centre, the cone meets the wall on a circle about the axis, which meets it in the middle."""
-    axis = np.array([0.6, 0.0, 0.8])
-    ring = Ring(np.zeros(3), axis, 0.75)
-    np.testing.assert_allclose(centre_on_wall(BALL, ring), [2 * axis])
-    edge = ring_on_wall(BALL, ring)
-    np.testing.assert_allclose(edge @ axis, 1.5)
-    np.testing.assert_allclose(np.linalg.norm(edge, axis=1), 2.0)
-    np.testing.assert_allclose(edge[0], edge[-1], atol=1e-12)
-
-
-def test_ring_is_cut_where_the_map_is():
-    """A cone backwards from the middle of a flat tank crosses the seam at 180 degrees and both caps."""
-    tank = Cylinder(2.0, 2.0)
-    ring = Ring(np.array([0.1, 0.0, 0.0]), np.array([-1.0, 0.0, 0.0]), 0.7)
-    line = line_on_map(wall_map(tank), ring_on_wall(tank, ring))
-    gaps = np.flatnonzero(np.isnan(line[:, 0]))
-    assert len(gaps) == 4
-    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
-    assert np.nanmax(steps) < 0.1
-
-
-def test_ring_outside_of_the_tank():
-    with pytest.raises(ValueError, match=r"apex of a ring must be inside of the tank: \[3. 0. 0.\] m is not"):
-        ring_on_wall(TANK, Ring(np.array([3.0, 0.0, 0.0]), np.array([1.0, 0.0, 0.0]), 0.75))
-
-
-def test_tank_around_its_sensors():
-    sensors = grid_on_cylinder(Cylinder(5.0, 8.0), 0.5, 60, 15, 0.1)
-    found = tank_around(sensors)
-    assert isinstance(found, Cylinder)
+def test_map_around_sensors():
+    found = map_around(grid_on_cylinder(Cylinder(5.0, 8.0), 0.5, 60, 15, 0.1))
+    assert isinstance(found, UnrolledCylinder)
     assert (found.radius_m, found.height_m) == pytest.approx((5.0, 8.0))
-    ball = tank_around(17.5 * fibonacci_directions(500))
-    assert isinstance(ball, Sphere)
+    ball = map_around(17.5 * fibonacci_directions(500))
+    assert isinstance(ball, HammerSphere)
     assert ball.radius_m == pytest.approx(17.5)

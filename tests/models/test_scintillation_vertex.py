@@ -80,7 +80,7 @@ def test_hooks_describe_the_inputs(model, example):
     found = model.describe(inputs, data)
     assert (found["sensors"], found["hits"]) == (200, int((data[:, 0] > 0).sum()))
     assert model.exposure(inputs) == (1, "events")
-    assert set(model.readouts(inputs)) == {"live", "event", "sensor", "x_m", "y_m", "z_m"}
+    assert set(model.readouts(inputs)) == {"live", "event", "sensor", "batch", "x_m", "y_m", "z_m"}
     assert float(jnp.nansum(model.recorded(data, inputs)["charge"])) == pytest.approx(float(data[:, 0].sum()))
 
 

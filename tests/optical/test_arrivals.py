@@ -9,7 +9,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from bayescal.optical.arrivals import LAB_EMISSION, Arrivals, Delays, indirect_delays, log_delayed
+from bayescal.optical.arrivals import LAB_EMISSION, Arrivals, Delays, log_delayed
 from bayescal.testing import check_gradient
 
 WINDOW = {"window_start_ns": -50.0, "window_end_ns": 250.0}
@@ -176,11 +176,3 @@ def test_rows_are_those_sensors():
 def test_weights_and_constants_belong_together():
     with pytest.raises(ValueError, match=r"weight and constant_ns need one shape \(component,\), they have \(2,\) and"):
         Delays(0.0, np.ones(2), np.ones(3))
-
-
-@pytest.mark.parametrize(("scattered", "mean"), [(1.0, 38.0), (0.0, 105.0)])
-def test_delays_of_indirect_light_in_super_kamiokande(scattered, mean):
-    """Mean delays of scattered and of reflected light of 20 muons whose photons were followed."""
-    light = Arrivals(0.0, 1.0, 0.0, 0.0, 2.2, -50.0, 5000.0, indirect_delays=indirect_delays(scattered, 106.5))
-    late = integral(lambda time: 1.0 - light.cumulative(time), -50.0, 5000.0, 1000) - 50.0
-    assert late == pytest.approx(mean, rel=0.02)

@@ -97,7 +97,8 @@ def test_gradients() -> None:
         seen = ElectronLight(Radiator(INDEX, 4658.0), ShowerCone(1 / INDEX, x[7], x[8])).emit(shower)
         way = sensor_m - seen.position_m
         distance = jnp.sqrt((way**2).sum(axis=-1))
-        received = seen.weight * seen.density_per_sr((way * seen.direction).sum(axis=-1) / distance) / distance**2
+        cosine = (way * seen.direction).sum(axis=-1) / distance
+        received = seen.weight * seen.profile.density_per_sr(cosine, seen.cos_theta_c, seen.cone_width) / distance**2
         return jnp.log(received.sum()) + received @ seen.time_ns / received.sum()
 
     for kinetic_mev in (60.0, 205.0, 900.0):

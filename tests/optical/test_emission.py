@@ -91,7 +91,7 @@ def test_point() -> None:
     point = point_emission(np.array([1.0, 2.0, 3.0]), 40.0, 7.0)
     np.testing.assert_array_equal(point.position_m, [[1.0, 2.0, 3.0]])
     assert (float(point.weight[0]), float(point.time_ns[0])) == (40.0, 7.0)
-    np.testing.assert_allclose(point.density_per_sr(jnp.zeros((5, 1))), 0.25 / np.pi, rtol=1e-14)
+    np.testing.assert_allclose(point.profile.density_per_sr(jnp.zeros((5, 1)), 0.0, 0.0), 0.25 / np.pi, rtol=1e-14)
 
 
 @pytest.mark.parametrize("direction", [[0.0, 0.0, 1.0], [0.0, 0.0, -2.0], [0.3, -0.5, 0.1]])

@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bayescal.optical.arrivals import indirect_delays
 from bayescal.optical.cherenkov import water_radiator
 from bayescal.optical.direct import seen_fraction, sight
 from bayescal.optical.efficiency import R3600
@@ -73,7 +74,9 @@ def test_rays_carry_all_the_light():
     assert float(rays.light.sum()) == pytest.approx(float(emission.weight.sum()), rel=1e-9)
     np.testing.assert_allclose(np.linalg.norm(rays.direction, axis=1), 1.0, rtol=1e-12)
     forward = rays.light @ (rays.direction @ emission.direction[0]) / rays.light.sum()
-    density = emission.density_per_sr(jnp.linspace(-1, 1, 20_001)[:, None])
+    density = emission.profile.density_per_sr(
+        jnp.linspace(-1, 1, 20_001)[:, None], emission.cos_theta_c, emission.cone_width
+    )
     cosine = np.linspace(-1, 1, 20_001)
     share = np.asarray(emission.weight / emission.weight.sum())
     mean = 2 * np.pi * np.trapezoid(cosine[:, None] * np.asarray(density), cosine, axis=0) @ share
@@ -82,7 +85,7 @@ def test_rays_carry_all_the_light():
 
 @pytest.mark.slow
 def test_light_of_a_straight_muon_is_that_of_its_photons(tracer, super_kamiokande, zones):
-    """Direct and indirect, in total to 1 % and 3 standard errors; barrel and caps to 2 %.
+    """Direct and indirect, in total to 1 % and 3 standard errors; barrel and caps to 2 %; delays to a third.
 
     Photons of 100 muons without multiple scattering, one after another on the same track; no light of secondaries.
     """
@@ -90,7 +93,7 @@ def test_light_of_a_straight_muon_is_that_of_its_photons(tracer, super_kamiokand
     shining = MuonLight(RADIATOR, LIGHT.halo, halo_fraction=0.0, width_rad=1e-4)
     emission = shining.emit(muon())
     optics = indirect_optics(super_kamiokande, zones, Water(), cherenkov_spectrum(R3600, 6))
-    direct = np.asarray(direct_of_event(emission, sensors, PASSAGE).mean)
+    direct, time_ns = map(np.asarray, direct_of_event(emission, sensors, PASSAGE)[:2])
     indirect = np.asarray(indirect_of_event(emission, optics).mean)
     rng = np.random.default_rng(3)
     light = tracer.Cherenkov(tracer.daimon_index)
@@ -98,10 +101,12 @@ def test_light_of_a_straight_muon_is_that_of_its_photons(tracer, super_kamiokand
     particle = tracer.Particle(500.0, np.array([-3.0, 2.0, -4.0]), axis, 5.0)
     path = tracer.muon_path(rng, particle, light.highest_index, bending=0.0)
     tank = tracer.Tank(tracer.Cylinder(16.9, 36.2), sensors.position_m, sensors.normal, 0.254, 0.2, 0.055)
-    seen, n_muons = np.zeros((3, sensors.n_sensors)), 100
+    seen, n_muons, late = np.zeros((3, sensors.n_sensors)), 100, []
     for _ in range(n_muons):
         photons = tracer.cherenkov_photons(rng, path, light)
-        seen += tracer.counts(tracer.trace(rng, photons, tank, tracer.Water()).incidences, sensors.n_sensors)
+        found = tracer.trace(rng, photons, tank, tracer.Water()).incidences
+        seen += tracer.counts(found, sensors.n_sensors)
+        late.append(np.stack([found.category, found.time_ns - time_ns[found.sensor]]))
 
     def near(model, counted, tolerance):
         return abs(n_muons * model / counted - 1) < tolerance + 3 / np.sqrt(counted)
@@ -111,6 +116,12 @@ def test_light_of_a_straight_muon_is_that_of_its_photons(tracer, super_kamiokand
     assert near(direct.sum() + indirect.sum(), seen.sum(), 0.01)
     for part in (np.abs(z) < 18, z > 18, z < -18):
         assert near((direct + indirect)[part].sum(), seen[:, part].sum(), 0.02)
+    category, later = np.concatenate(late, axis=1)
+    crossing = PASSAGE.delay_ns_per_m * super_kamiokande.tank.mean_chord_m
+    for scattered, each in ((1.0, 1), (0.0, 2)):
+        delays = indirect_delays(scattered, crossing)
+        mean = delays.shares()[1] @ (delays.start_ns + delays.constant_ns)
+        assert float(mean) == pytest.approx(later[category == each].mean(), rel=1 / 3)
 
 
 def test_gradient_is_that_of_differences(super_kamiokande):

@@ -155,6 +155,11 @@ def test_elapsed_time_of_a_simulation(peer_data: Path) -> None:
         np.testing.assert_allclose(fit, path.time, atol=0.1)
 
 
+def density(emission, cosine):
+    """Of the light of each node [1/sr]."""
+    return emission.profile.density_per_sr(cosine, emission.cos_theta_c, emission.cone_width)
+
+
 def on_grid(kinetic_mev: float) -> tuple[Bends, np.ndarray, np.ndarray]:
     """Modes, their exact covariance and the light's weights, at the nodes."""
     modes, path = modes_of(kinetic_mev, 64), FinePath(kinetic_mev, 20_000)
@@ -165,19 +170,19 @@ def on_grid(kinetic_mev: float) -> tuple[Bends, np.ndarray, np.ndarray]:
 
 
 def test_variances_of_the_bends_at_500_mev() -> None:
-    modes, _, share = on_grid(500.0)
+    modes, exact, share = on_grid(500.0)
     variance = SQUARE_DEGREES * np.asarray(modes.slope)[1:] ** 2 @ share
     expected = [7.34, 1.385, 0.548, 0.290, 0.179, 0.121, 0.087, 0.066]
     np.testing.assert_allclose(variance, expected, rtol=0.01)
-    left = SQUARE_DEGREES * float((modes.slope[0] ** 2 + modes.rest_rad2) @ share)
-    assert np.sqrt(left) == pytest.approx(0.69, abs=0.01)
+    left = SQUARE_DEGREES * (share @ np.diag(exact)) - variance.sum()
+    assert np.sqrt(left) == pytest.approx(0.69, abs=0.006)
 
 
 @pytest.mark.parametrize("kinetic_mev", [200.0, 500.0, 1000.0])
 def test_the_first_mode_is_what_finer_bends_do_to_the_initial_slope(kinetic_mev: float) -> None:
     """Walks drawn step by step, each fitted with a constant and the leading modes: the spread of the constant.
 
-    4,000 walks tell a standard deviation to 1.1 %.
+    4,000 walks tell a standard deviation to 1.1 %; three of that, and 1.5 % for the table and the nodes of the light.
     """
     modes, _, share = on_grid(kinetic_mev)
     path = FinePath(kinetic_mev, 2000)
@@ -192,16 +197,14 @@ def test_the_first_mode_is_what_finer_bends_do_to_the_initial_slope(kinetic_mev:
 
 @pytest.mark.parametrize("kinetic_mev", [80.0, 200.0, 500.0, 1000.0, 2000.0])
 def test_bends_reproduce_multiple_scattering(kinetic_mev: float) -> None:
-    """Covariance to 2 % of its size; with the rest, the variance averaged over light to 0.2 %."""
+    """Covariance to 2 % of its size; what is left out, where that is above zero, to 0.2 % of the mean variance."""
     modes, exact, share = on_grid(kinetic_mev)
     slope = np.asarray(modes.slope)
     difference = slope.T @ slope - exact
     assert share @ difference**2 @ share < 0.02**2 * (share @ exact**2 @ share)
-    total = (slope**2 @ share).sum() + float(modes.rest_rad2 @ share)
-    assert total == pytest.approx(share @ np.diag(exact), rel=3e-3)
-    beyond_the_start = slice(8, None)
-    left = np.diag(exact) - (slope**2).sum(axis=0)
-    np.testing.assert_allclose(modes.rest_rad2[beyond_the_start], left[beyond_the_start], atol=5e-3 * total)
+    total = share @ np.diag(exact)
+    left = np.maximum(np.diag(exact) - (slope**2).sum(axis=0), 0.0)
+    assert share @ np.abs(modes.rest_rad2 - left) < 2e-3 * total
     assert float(modes.rest_rad2[0]) < 2e-3 * total
     np.testing.assert_allclose((slope * share) @ slope.T, np.diag(slope**2 @ share), atol=2e-3 * total)
 
@@ -251,7 +254,7 @@ def test_below_the_threshold() -> None:
 
     def light(kinetic_mev: jax.Array) -> jax.Array:
         seen = model(20).emit(muon(kinetic_mev, np.ones((2, BENDING_MODES))))
-        return seen.weight @ (seen.density_per_sr(jnp.full(20, 0.7)) + seen.time_ns + seen.position_m.sum(axis=1))
+        return seen.weight @ (density(seen, jnp.full(20, 0.7)) + seen.time_ns + seen.position_m.sum(axis=1))
 
     value, slope = jax.jit(jax.vmap(jax.value_and_grad(light)))(jnp.array([30.0, 45.0, 52.4, 60.0]))
     assert np.isfinite(value).all()
@@ -264,7 +267,7 @@ def seen_by(sensors_m: np.ndarray, emission: Emission) -> jax.Array:
     way = sensors_m[:, None] - emission.position_m
     distance = jnp.sqrt((way**2).sum(axis=-1))
     cosine = (way * emission.direction).sum(axis=-1) / distance
-    light = emission.weight * emission.density_per_sr(cosine) / distance**2
+    light = emission.weight * density(emission, cosine) / distance**2
     return jnp.log(light.sum(axis=1)).sum() + (light @ emission.time_ns / light.sum(axis=1)).sum()
 
 
