@@ -2,7 +2,7 @@
 
     python benchmarks/optical.py speed         forward and gradient of a muon's light in LUCiD's "SK" tank
     python benchmarks/optical.py calibration   11,146 efficiencies with water and wall, 5 positions and 3 wavelengths
-    python benchmarks/optical.py water         absorption, scattering and reflectivity from injectors, in windows of time
+    python benchmarks/optical.py water         absorption, scattering, reflectivity from injectors in windows of time
 
 LUCiD itself takes 4 s of CPU time for the forward pass and 4.5 s for value and gradient of a muon there, with 2e4 rays
 and their sampling noise (one bounce; measured on two loaded cores).
