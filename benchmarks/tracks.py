@@ -35,6 +35,7 @@ from bayescal.reconstruction.event_fits import EventFit, fit_events
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "optical"
 NAMES = ("vertex_x", "vertex_y", "vertex_z", "slope_1", "slope_2", "kinetic_energy", "event_time")
+ALONG = "vertex along the track"
 LEVELS = (0.68, 0.95)
 LOWEST_MEV = {"muon": 200.0, "electron": 100.0}
 SAME_NATS = 3.0  # modes that differ by less in the fine bends are one
@@ -68,6 +69,12 @@ def far_start(first: dict, rng: np.random.Generator) -> dict:
     return first | moved | {"kinetic_energy": first["kinetic_energy"] * rng.choice([0.5, 1.5])}
 
 
+def with_place_along(values: dict, direction: np.ndarray) -> dict:
+    """Values and the place of the vertex along a direction."""
+    along = sum(np.asarray(values[f"vertex_{axis}"]) * part for axis, part in zip("xyz", direction, strict=True))
+    return {**values, ALONG: along}
+
+
 def errors(fit: EventFit, truth: dict[str, float]) -> tuple[float, float, float]:
     """Of the posterior's mean: vertex [cm], angle [degrees] and momentum, relative."""
     mass = MASS_MEV["muon" if "bend_1" in fit.draws else "electron"]
@@ -79,8 +86,10 @@ def errors(fit: EventFit, truth: dict[str, float]) -> tuple[float, float, float]
     return vertex, angle, momenta[0] / momenta[1] - 1
 
 
-def print_summary(fits: list[EventFit], truths: list[dict[str, float]], wall_s: list[float]) -> None:
-    """Resolutions, and coverage of every parameter."""
+def print_summary(
+    fits: list[EventFit], truths: list[dict[str, float]], directions: list[np.ndarray], wall_s: list[float]
+) -> None:
+    """Resolutions, and coverage of every parameter and of the vertex along the track."""
     vertex, angle, momentum = np.array([errors(*each) for each in zip(fits, truths, strict=True)]).T
     print(
         f"68 % of {len(fits)} events: vertex {np.quantile(vertex, 0.68):.1f} cm, angle {np.quantile(angle, 0.68):.2f} "
@@ -93,8 +102,10 @@ def print_summary(fits: list[EventFit], truths: list[dict[str, float]], wall_s: 
         f"longest {max(wall_s):.1f}"
     )
     table = Table("parameter", *(f"in central {level:.0%} (p)" for level in LEVELS), "pull: mean, rms")
-    for name in NAMES:
-        draws, true = np.stack([fit.draws[name] for fit in fits]), np.array([truth[name] for truth in truths])
+    drawn = [with_place_along(fit.draws, direction) for fit, direction in zip(fits, directions, strict=True)]
+    made = [with_place_along(truth, direction) for truth, direction in zip(truths, directions, strict=True)]
+    for name in (*NAMES, ALONG):
+        draws, true = np.stack([each[name] for each in drawn]), np.array([each[name] for each in made])
         row = [name]
         for level in LEVELS:
             low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
@@ -153,6 +164,7 @@ def main() -> None:
     )
     parser.add_argument("--both", action="store_true", help="fit as the other particle too, and compare evidences")
     arguments = parser.parse_args()
+
     study = Study(arguments.particle, arguments.events, arguments.seed)
     prepared, wall_s = study.prepared(arguments.particle)
     truths = [truth_of(*each) for each in zip(study.events, (np.asarray(each.frame) for each in prepared), strict=True)]
@@ -169,7 +181,7 @@ def main() -> None:
             flush=True,
         )
         begin = time.perf_counter()
-    print_summary(fits, truths, wall_s)
+    print_summary(fits, truths, [event.direction for event in study.events], wall_s)
     if arguments.far:
         rng = np.random.default_rng(arguments.seed)
         far = list(study.fits(prepared, [far_start(each.first, rng) for each in prepared]))

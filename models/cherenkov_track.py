@@ -29,7 +29,7 @@ from bayescal.likelihoods.hit_events import (
     write_event,
 )
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
-from bayescal.optical.arrivals import Arrivals, indirect_delays
+from bayescal.optical.arrivals import Arrivals, Delays, delays_of_moments
 from bayescal.optical.cherenkov import Radiator, water_radiator
 from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.electron import (
@@ -46,6 +46,7 @@ from bayescal.optical.event_light import (
     direct_of_event,
     indirect_of_event,
     indirect_optics,
+    lateness_of_event,
     make_passage,
 )
 from bayescal.optical.geometry import Cylinder
@@ -84,7 +85,7 @@ PARAMETERS = (
         free=False,
         description="light of electrons that a muon knocks out over its own",
     ),
-    Parameter("cone_width", "rad", 0.005, dist.LogNormal(-5.3, 0.5), free=False, description="of a muon, beyond bends"),
+    Parameter("cone_width", "rad", 0.001, dist.LogNormal(-6.9, 1.0), free=False, description="of a muon, beyond bends"),
     Parameter(
         "light_fluctuation",
         "",
@@ -106,7 +107,7 @@ PARAMETERS = (
         1.0,
         dist.LogNormal(0.0, 0.2),
         free=False,
-        description="of indirect light, over that usual in a tank of this size",
+        description="of indirect light, over that expected",
     ),
 )
 
@@ -133,12 +134,11 @@ class Inputs(eqx.Module):
     Attributes:
         detector: with its sensors; radiator and passage: water as they see it; optics: of indirect light.
         indirect: light at every sensor, for one photoelectron that the track emits at full coverage.
-        scattered: share of it that met no wall.
+        delays: of it, after the time of direct light.
         active: numbers of the sensors whose direct light is computed; the others have none.
         rows: of the hits, for the likelihood; None before there are data.
         frame: axes of the slopes, the reference direction last.
         first: values to start from, by name; None before there are data.
-        crossing_ns: time that light takes along the mean chord of the tank [ns].
         dark: counts expected in the window.
         blur_rad, blur_ns: widening of cone and times, on the way from far [rad, ns].
         priors: priors and fixed values by name.
@@ -150,12 +150,11 @@ class Inputs(eqx.Module):
     passage: Passage
     optics: IndirectOptics
     indirect: jax.Array
-    scattered: jax.Array
+    delays: Delays
     active: jax.Array
     rows: jax.Array | None
     frame: jax.Array
     first: dict | None
-    crossing_ns: float
     dark: float
     blur_rad: float
     blur_ns: float
@@ -189,7 +188,7 @@ def hits(values, inputs):
         width_ns=jnp.sqrt(variance + inputs.detector.transit_sd_ns**2 + inputs.blur_ns**2),
         window_start_ns=inputs.window_ns[0],
         window_end_ns=inputs.window_ns[1],
-        indirect_delays=indirect_delays(inputs.scattered, values["indirect_delay"] * inputs.crossing_ns),
+        indirect_delays=inputs.delays.stretched(values["indirect_delay"]),
     )
     return PMTReadout(arrivals, live=sensors.live, rows=inputs.rows)
 
@@ -250,12 +249,11 @@ def load(settings, priors):
         passage=passage,
         optics=indirect_optics(detector, make_zones(tank), water, few),
         indirect=jnp.zeros(detector.sensors.n_sensors),
-        scattered=jnp.asarray(0.5),
+        delays=Delays(0.0, np.ones(1), passage.delay_ns_per_m * tank.mean_chord_m * np.full(1, ROUGH_DELAY)),
         active=jnp.arange(detector.sensors.n_sensors),
         rows=None,
         frame=jnp.asarray(frame_about(settings.direction)),
         first=None,
-        crossing_ns=passage.delay_ns_per_m * tank.mean_chord_m,
         dark=1e-6 * detector.dark_rate_khz * (settings.window_ns[1] - settings.window_ns[0]),
         blur_rad=0.0,
         blur_ns=0.0,
@@ -277,17 +275,29 @@ def priors_of(particle, priors):
 
 
 def with_indirect(inputs, values):
-    """Inputs with the indirect light of a track, for one photoelectron of it."""
+    """Inputs with the indirect light of a track: of one photoelectron, and its delays at every sensor."""
     emission = emitted(values, inputs)
     light = indirect_of_event(emission, inputs.optics)
-    found = (light.mean / jnp.sum(emission.weight), jnp.sum(light.scattered) / jnp.sum(light.mean))
-    return eqx.tree_at(lambda i: (i.indirect, i.scattered), inputs, found)
+    late = lateness_of_event(emission, inputs.optics, inputs.passage.delay_ns_per_m)
+    after = emission.time_ns[0] - hits(values, inputs).arrivals.time_ns
+    mean = jnp.maximum(late.mean_ns + after[:, None], LEAST_DELAY_NS)
+    delays = delays_of_moments(mean, jnp.maximum(late.variance_ns2, LEAST_DELAY_NS**2), LEAST_START, SPREAD)
+    kinds = delays.weight * jnp.stack(light, axis=1)[..., None]
+    flat = (kinds, delays.constant_ns, delays.start_ns, delays.spread_ns)
+    delays = Delays(0.0, *(each.reshape(light.mean.size, -1) for each in flat))
+    return eqx.tree_at(lambda i: (i.indirect, i.delays), inputs, (light.mean / jnp.sum(emission.weight), delays))
+
+
+LEAST_DELAY_NS = 1.0
+LEAST_START = np.array([0.0, 0.1])  # of scattered and of reflected light, over its mean delay
+SPREAD = np.array([1.0, 0.4])  # of the start, over it
+ROUGH_DELAY = 0.6  # of indirect light in a scan, in crossings of the mean chord of the tank
 
 
 def prepare(inputs, data=None):
     """Reference direction, start, indirect light and active sensors, from coarse scans of the hits."""
     if data is None:
-        return with_indirect(inputs, fixed_or_nominal(PARAMETERS, inputs.priors))
+        return with_indirect(inputs, with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors)))
     seed = seeded(inputs, data)
     rows = jnp.asarray(hit_rows(np.asarray(data)))
     inputs = eqx.tree_at(
@@ -295,12 +305,17 @@ def prepare(inputs, data=None):
     )
     first = along_the_seed(inputs, seed, data)
     values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
-    inputs = with_indirect(inputs, values)
-    light = widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1]))
-    active = np.sort(np.argsort(-np.asarray(light))[: inputs.active_sensors])
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
     start_values = with_arrays({name: value for name, value in first.items() if name in free})
-    return eqx.tree_at(lambda i: (i.active, i.first), inputs, (jnp.asarray(active), start_values), is_leaf=is_absent)
+    return refined(eqx.tree_at(lambda i: i.first, inputs, start_values, is_leaf=is_absent), values)
+
+
+def refined(inputs, values):
+    """Inputs with the indirect light and the active sensors of a better known track."""
+    values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | values)
+    light = widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1]))
+    active = np.sort(np.argsort(-np.asarray(light))[: inputs.active_sensors])
+    return with_indirect(eqx.tree_at(lambda i: i.active, inputs, jnp.asarray(active)), values)
 
 
 def is_absent(leaf):
@@ -432,5 +447,5 @@ def example(key):
     settings = Settings(detector="eos", active_sensors=194, nodes=16)
     inputs = load(settings, {})
     truth = {p.name: p.nominal for p in PARAMETERS} | {"kinetic_energy": 300.0, "vertex_x": -0.8}
-    data = hits(truth, with_indirect(inputs, truth)).sample(key)
+    data = hits(truth, with_indirect(inputs, with_arrays(truth))).sample(key)
     return prepare(inputs, data), data

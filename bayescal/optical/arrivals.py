@@ -29,7 +29,7 @@ from bayescal.special import log_normal_cdf, log_normal_pdf, normal_cdf
 
 Real = Float[Array, "..."]
 Scalar = Float[Array, ""] | float
-Constants = Float[Array | np.ndarray, " component"]
+Constants = Float[Array | np.ndarray, "*sensor component"]
 
 _HALVINGS = 52  # of the window, down to the rounding of a time
 _LARGEST_LOG = 700.0  # of a density over the one that the sum of rates is scaled by, for it to stay finite
@@ -41,47 +41,72 @@ NONE: Constants = np.zeros(0)
 class Delays(eqx.Module):
     """How late light of one class is: not at all, or by exponentials.
 
-    The weights count relative to one another. How many exponentials there are is fixed.
+    The weights count relative to one another. How many exponentials there are is fixed. All sensors share them, or each
+    has its own.
 
     Attributes:
         prompt: weight of light without delay.
         weight: of each exponential.
         constant_ns: tau of each exponential, above zero [ns].
         start_ns: by how much later than light without delay each exponential begins, or all of them [ns].
+        spread_ns: standard deviation of that start, of each exponential, or all of them [ns].
     """
 
     prompt: Scalar = 1.0
     weight: Constants = eqx.field(default_factory=lambda: NONE)
     constant_ns: Constants = eqx.field(default_factory=lambda: NONE)
     start_ns: Constants | float = 0.0
+    spread_ns: Constants | float = 0.0
 
     def __check_init__(self) -> None:
-        if np.shape(self.weight) != np.shape(self.constant_ns) or np.ndim(self.weight) != 1:
+        if np.shape(self.weight) != np.shape(self.constant_ns) or np.ndim(self.weight) < 1:
             raise ValueError(
-                f"weight and constant_ns need one shape (component,), they have {np.shape(self.weight)} and "
+                f"weight and constant_ns need one shape (*sensor, component), they have {np.shape(self.weight)} and "
                 f"{np.shape(self.constant_ns)}"
             )
 
-    def shares(self) -> tuple[Scalar, Float[Array, " component"]]:
+    def shares(self) -> tuple[Real, Float[Array, "*sensor component"]]:
         """Share of the prompt light and of each exponential; they add up to one."""
         weight = jnp.asarray(self.weight)
-        total = self.prompt + weight.sum()
-        return self.prompt / total, weight / total
+        total = self.prompt + weight.sum(axis=-1)
+        return self.prompt / total, weight / total[..., None]
+
+    def stretched(self, factor: Scalar) -> Delays:
+        """All delays longer by a factor."""
+        times = (self.constant_ns, self.start_ns, self.spread_ns)
+        return Delays(self.prompt, self.weight, *(jnp.asarray(factor) * each for each in times))
+
+    def rows(self, shape: tuple[int, ...], index: Int[Array, " row"]) -> Delays:
+        """Those of some sensors: of a shape that the sensors' own broadcast to, flattened."""
+        return jax.tree.map(lambda values: _take_delays(values, shape, index), self)
 
 
-def indirect_delays(scattered: Scalar, crossing_ns: Scalar) -> Delays:
-    """Delays of scattered and reflected light after the direct light of the same sensor.
+def delays_of_moments(
+    mean_ns: Real, variance_ns2: Real, least_start: Real | float = 0.0, spread: Real | float = 0.0
+) -> Delays:
+    """Two exponentials with a mean and a variance, for each sensor.
 
-    Scattered light is late by 0.36 crossings of the tank on average. Reflected light begins 0.19 crossings late, and is
-    late by 0.80 more: fits to photons of muons in Super-Kamiokande that were followed one by one.
+    Where the standard deviation is small, both are one that begins late. Where it is larger, both begin at the least
+    start, with shares p and 1 - p of constants m / (2 p) and m / (2 (1 - p)); m is the mean after the start, and p
+    follows from the variance.
 
     Args:
-        scattered: share of indirect light that was only scattered.
-        crossing_ns: time that light takes along the mean chord of the tank [ns].
+        mean_ns: of the delay, above zero [ns].
+        variance_ns2: of the delay, above zero [ns^2].
+        least_start: before which no light comes, over the mean delay, below one.
+        spread: standard deviation of the start, over the start.
     """
-    share, crossing = jnp.asarray(scattered, jnp.float64), jnp.asarray(crossing_ns, jnp.float64)
-    weight = jnp.stack([share, 1.0 - share])
-    return Delays(0.0, weight, crossing * jnp.array([0.36, 0.80]), crossing * jnp.array([0.0, 0.19]))
+    wide = 1.0 + jnp.asarray(spread) ** 2
+    inside = jnp.maximum(mean_ns**2 - wide * jnp.maximum(mean_ns**2 - variance_ns2, 0.0), 0.0)
+    start = jnp.maximum((mean_ns - jnp.sqrt(inside)) / wide, least_start * mean_ns)
+    after = mean_ns - start
+    excess = jnp.maximum((variance_ns2 - (spread * start) ** 2) / after**2, 1.0)
+    share = 0.5 + 0.5 * jnp.sqrt((excess - 1.0) / (excess + 1.0))
+    shares = jnp.stack([share, 1.0 - share], axis=-1)
+    both = jnp.ones(2)
+    return Delays(
+        0.0, shares, after[..., None] / (2.0 * shares), start[..., None] * both, (spread * start)[..., None] * both
+    )
 
 
 LAB_EMISSION = Delays(0.0, np.array([0.71, 0.21, 0.06, 0.03]), np.array([4.6, 15.1, 76.0, 397.0]))
@@ -185,7 +210,9 @@ class Arrivals(eqx.Module):
             index: of the sensors, in this shape, flattened.
         """
         taken = [take_rows(field, shape, index) for field in self._of_sensors()]
-        return eqx.tree_at(lambda a: a._of_sensors(), self, taken)
+        some = eqx.tree_at(lambda a: a._of_sensors(), self, taken)
+        delays = [each.rows(shape, index) for each in (self.direct_delays, self.indirect_delays)]
+        return eqx.tree_at(lambda a: (a.direct_delays, a.indirect_delays), some, delays)
 
     def _of_sensors(self) -> list[Real | float]:
         """The fields with a value for each sensor."""
@@ -198,9 +225,10 @@ class Arrivals(eqx.Module):
         (prompt, weight), (late_prompt, late_weight) = self.direct_delays.shares(), self.indirect_delays.shares()
         delayed = jnp.concatenate([direct[..., None] * weight, indirect[..., None] * late_weight], axis=-1)
         both = (self.direct_delays, self.indirect_delays)
-        constant = jnp.concatenate([jnp.asarray(d.constant_ns) for d in both])
-        start = jnp.concatenate([jnp.broadcast_to(jnp.asarray(d.start_ns), jnp.shape(d.constant_ns)) for d in both])
-        return _Light(direct * prompt + indirect * late_prompt, delayed, constant, start)
+        constant = _side_by_side([jnp.asarray(d.constant_ns) for d in both])
+        start = _side_by_side([jnp.broadcast_to(d.start_ns, np.shape(d.constant_ns)) for d in both])
+        spread = _side_by_side([jnp.broadcast_to(d.spread_ns, np.shape(d.constant_ns)) for d in both])
+        return _Light(direct * prompt + indirect * late_prompt, delayed, constant, start, spread)
 
     def _late(self, time_ns: Real) -> tuple[Real, Real]:
         """Time after the mean time of direct light, and width [ns]."""
@@ -212,12 +240,13 @@ class _Light(NamedTuple):
 
     prompt: Real
     delayed: Float[Array, "*sensor component"]
-    constant_ns: Float[Array, " component"]
-    start_ns: Float[Array, " component"]
+    constant_ns: Float[Array, "*sensor component"]
+    start_ns: Float[Array, "*sensor component"]
+    spread_ns: Float[Array, "*sensor component"]
 
     def log_delayed(self, late_ns: Real, width_ns: Real) -> Float[Array, "*batch component"]:
         """Log densities [1/ns] of delayed light, `late_ns` after the mean normal time."""
-        return log_delayed(late_ns[..., None] - self.start_ns, width_ns[..., None], self.constant_ns)
+        return log_delayed(late_ns[..., None] - self.start_ns, self._width(width_ns), self.constant_ns)
 
     def come(self, late_ns: Real, width_ns: Real) -> Real:
         """Photoelectrons that have come by `late_ns` after the mean normal time."""
@@ -229,9 +258,13 @@ class _Light(NamedTuple):
         not_begun = self._begun(late_ns, width_ns, -1.0)
         return self.prompt * normal_cdf(-late_ns / width_ns) + not_begun + self._pending(late_ns, width_ns)
 
+    def _width(self, width_ns: Real) -> Float[Array, "*batch component"]:
+        """Of the start of each component [ns]."""
+        return jnp.sqrt(width_ns[..., None] ** 2 + self.spread_ns**2)
+
     def _begun(self, late_ns: Real, width_ns: Real, side: float) -> Real:
         """Photoelectrons whose exponential delay has begun, or, on the side -1, has not."""
-        begun = normal_cdf(side * (late_ns[..., None] - self.start_ns) / width_ns[..., None])
+        begun = normal_cdf(side * (late_ns[..., None] - self.start_ns) / self._width(width_ns))
         return (self.delayed * begun).sum(axis=-1)
 
     def _pending(self, late_ns: Real, width_ns: Real) -> Real:
@@ -261,6 +294,21 @@ def take_rows(values: Real | float, shape: tuple[int, ...], index: Int[Array, " 
     """Values of some rows of a flattened shape that they broadcast to; one value for all stays one."""
     values = jnp.asarray(values)
     return values if values.ndim == 0 else jnp.broadcast_to(values, shape).reshape(-1).at[index].get(mode="clip")
+
+
+def _take_delays(values: Constants | Scalar, shape: tuple[int, ...], index: Int[Array, " row"]) -> Array:
+    """Constants of some sensors [row, component]; those of all stay as they are."""
+    values = jnp.asarray(values)
+    if values.ndim < 2:
+        return values
+    components = values.shape[-1]
+    return jnp.broadcast_to(values, (*shape, components)).reshape(-1, components).at[index].get(mode="clip")
+
+
+def _side_by_side(parts: list[Array]) -> Array:
+    """Components of several classes of light, of all sensors or of each."""
+    lead = jnp.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return jnp.concatenate([jnp.broadcast_to(part, (*lead, part.shape[-1])) for part in parts], axis=-1)
 
 
 def _join(first: Real, parts: Float[Array, "*batch component"], last: Real) -> Float[Array, "*batch part"]:

@@ -31,6 +31,7 @@ _DEGREE_OF_DISPERSION = 4
 _POLAR = 32  # rays of a group from the axis of its light
 _AROUND = 12  # and around it
 _GROUPS = 8  # of nodes that send rays together
+_ABSORPTION_STEP = 0.004  # of a numerical derivative [1/m]
 
 
 class Passage(eqx.Module):
@@ -53,9 +54,9 @@ class Passage(eqx.Module):
         """Share of the light that is neither absorbed nor scattered; as of all wavelengths to 1e-5."""
         return jnp.exp(-distance_m * jnp.polyval(jnp.asarray(self.log_loss)[::-1], distance_m / self.reach_m))
 
-    def variance_ns2(self, distance_m: Real) -> Real:
-        """Of the arrival times of light that got so far, by dispersion [ns^2]."""
-        return distance_m**2 * jnp.polyval(jnp.asarray(self.dispersion)[::-1], distance_m / self.reach_m)
+    def spread_ns(self, distance_m: Real) -> Real:
+        """Standard deviation of the arrival times of light that got so far, by dispersion [ns]."""
+        return distance_m * jnp.sqrt(jnp.polyval(jnp.asarray(self.dispersion)[::-1], distance_m / self.reach_m))
 
 
 def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: float) -> Passage:
@@ -106,13 +107,17 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
     def add(total: Float[Array, "3 sensor"], nodes: Emission) -> tuple[Float[Array, "3 sensor"], None]:
         view = sight(nodes.position_m, sensors)
         cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
-        width = jnp.sqrt(nodes.cone_width[:, None] ** 2 + seen_variance(nodes.direction, cosine, view, sensors))
-        density = nodes.profile.density_per_sr(cosine, nodes.cos_theta_c[:, None], width)
-        light = nodes.weight[:, None] * 4 * jnp.pi * density * seen_fraction(view, sensors)
-        light = light * passage.transmission(view.distance_m)
+        face = seen_variance(nodes.direction, cosine, view, sensors)
+        cone = (nodes.cos_theta_c[:, None], nodes.cone_width[:, None])
+        seen = nodes.profile.seen(cosine, *cone, face, nodes.dispersion_rad)
+        passed = (
+            nodes.weight[:, None] * 4 * jnp.pi * seen_fraction(view, sensors) * passage.transmission(view.distance_m)
+        )
+        light, blue, blue2 = (passed * each for each in seen)
         time = (nodes.time_ns - reference)[:, None] + passage.delay_ns_per_m * view.distance_m
-        spread = passage.variance_ns2(view.distance_m)
-        return total + jnp.stack([jnp.sum(light * each, axis=0) for each in (1.0, time, time**2 + spread)]), None
+        spread = passage.spread_ns(view.distance_m)
+        late = (light, light * time + blue * spread, (light * time + 2 * blue * spread) * time + blue2 * spread**2)
+        return total + jnp.stack([jnp.sum(each, axis=0) for each in late]), None
 
     count = emission.weight.shape[0]
     size = _NODES_AT_A_TIME if count % _NODES_AT_A_TIME == 0 else 1
@@ -209,15 +214,73 @@ def _on_patches(feet: Footprint, optics: IndirectOptics, wavelength_nm: Float[Ar
     return jnp.stack([scattered, sum_orders(orders, optics.reflectivity).reshape(-1) - scattered], axis=1)
 
 
+class Lateness(NamedTuple):
+    """When indirect light of an event comes to every sensor, after the start of its source.
+
+    Attributes:
+        mean_ns: of the time of light that was only scattered, and of other indirect light [sensor, 2] [ns].
+        variance_ns2: likewise [sensor, 2] [ns^2].
+    """
+
+    mean_ns: Float[Array, "sensor 2"]
+    variance_ns2: Float[Array, "sensor 2"]
+
+
+def lateness_of_event(emission: Emission, optics: IndirectOptics, delay_ns_per_m: Scalar) -> Lateness:
+    """Moments of the times of scattered and reflected light.
+
+    Light is the Laplace transform of the distribution of its ways, in the absorption coefficient: mean and variance of
+    the way are the first two derivatives of its logarithm, here by differences. One wavelength stands for all light,
+    and one for that which scattered: it is bluer, scatters again more often, and is slower.
+
+    Args:
+        emission: nodes inside the tank.
+        optics: of indirect light.
+        delay_ns_per_m: mean n_g over c [ns/m].
+    """
+    wavelength, medium = jnp.asarray(optics.spectrum.wavelength_nm), optics.medium
+    scatters = jnp.asarray(optics.spectrum.weight) * (medium.rayleigh(wavelength) + medium.mie(wavelength))
+    shares = jnp.stack([scatters / jnp.sum(scatters), jnp.asarray(optics.spectrum.weight)])
+    index = shares @ medium.group_index(wavelength)
+    delay, steps = delay_ns_per_m * index / index[1], jnp.array([-1.0, 0.0, 1.0]) * _ABSORPTION_STEP
+    kinds = [_log_light(emission, optics, each, jnp.asarray(delay_ns_per_m), steps) for each in shares @ wavelength]
+    logs = jnp.stack([kinds[kind][..., kind] for kind in range(2)], axis=-1)
+    mean = (logs[0] - logs[2]) / (2 * _ABSORPTION_STEP)
+    variance = (logs[0] - 2 * logs[1] + logs[2]) / _ABSORPTION_STEP**2
+    return Lateness(delay * mean, delay**2 * variance)
+
+
+@eqx.filter_jit
+def _log_light(
+    emission: Emission, optics: IndirectOptics, wavelength_nm: Scalar, delay_ns_per_m: Scalar, steps: Float[Array, " 3"]
+) -> Float[Array, "step sensor 2"]:
+    """Logarithm of both kinds of indirect light for several absorption coefficients over the usual one [1/m].
+
+    The time of emission counts as a way. What the usual medium would take on it is given back.
+    """
+    medium, rays = coefficients(optics.medium, wavelength_nm), emission_rays(emission)
+    groups = min(_GROUPS, emission.weight.shape[0])
+    late = _means_of_groups(emission, emission.time_ns - emission.time_ns[0])[:, 0] / delay_ns_per_m
+    behind = jnp.repeat(late, rays.light.shape[0] // groups)
+    rays = Rays(rays.origin_m, rays.direction, rays.light * jnp.exp(medium.attenuation * behind), behind)
+    feet = footprint(rays, optics.zones)
+
+    def light(step: Scalar) -> Float[Array, "sensor 2"]:
+        changed = medium._replace(absorption=medium.absorption + step)
+        orders = reflection_orders(make_transport(optics.zones, changed), feet.in_medium(changed.attenuation))
+        scattered = orders[0].reshape(-1)
+        both = jnp.stack([scattered, sum_orders(orders, optics.reflectivity).reshape(-1) - scattered], axis=1)
+        return jnp.log(jnp.maximum(optics.at_sensors(both), jnp.finfo(float).tiny))
+
+    return jax.lax.map(light, steps)
+
+
 def emission_rays(emission: Emission) -> Rays:
     """Rays of an event for its indirect light: groups of nodes together, on circles about their mean direction."""
-    count = emission.weight.shape[0]
-    groups = min(_GROUPS, count)
+    groups = min(_GROUPS, emission.weight.shape[0])
 
     def mean(values: Array) -> Array:
-        share = emission.weight.reshape(groups, -1)
-        parts = values.reshape(groups, share.shape[1], -1)
-        return jnp.einsum("gn,gni->gi", share, parts) / (jnp.sum(share, axis=1, keepdims=True) + LEAST_PE)
+        return _means_of_groups(emission, values)
 
     position, axis = mean(emission.position_m), mean(emission.direction)
     axis = axis / jnp.linalg.norm(axis, axis=1, keepdims=True)
@@ -238,6 +301,14 @@ def emission_rays(emission: Emission) -> Rays:
         direction.reshape(-1, 3),
         jnp.broadcast_to(light[..., None], shape).reshape(-1),
     )
+
+
+def _means_of_groups(emission: Emission, values: Float[Array, "node ..."]) -> Float[Array, "group column"]:
+    """Of groups of nodes that send rays together, by light."""
+    groups = min(_GROUPS, emission.weight.shape[0])
+    share = emission.weight.reshape(groups, -1)
+    parts = values.reshape(groups, share.shape[1], -1)
+    return jnp.einsum("gn,gni->gi", share, parts) / (jnp.sum(share, axis=1, keepdims=True) + LEAST_PE)
 
 
 def _polar_nodes(

@@ -143,6 +143,7 @@ class MuonLight(eqx.Module):
             cone_width=width,
             time_ns=jnp.asarray(track.time_ns) + path_m / SPEED_OF_LIGHT_M_PER_NS * (rule.integral @ (1.0 / speed)),
             profile=ConeWithHalo(self.halo, self.halo_fraction / (1.0 + self.halo_fraction)),
+            dispersion_rad=self.radiator.angle_spread_rad,
         )
 
     def _along(self, kinetic_mev: Scalar) -> tuple[_Rule, Real, Real, Real]:

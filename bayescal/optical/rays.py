@@ -23,11 +23,13 @@ class Rays(eqx.Module):
         origin_m: where each begins [m].
         direction: unit vectors.
         light: of each ray, photoelectrons at full coverage, or photons.
+        behind_m: way that counts as behind the light at its origin [m].
     """
 
     origin_m: Float[Array, "ray 3"]
     direction: Float[Array, "ray 3"]
     light: Float[Array, " ray"]
+    behind_m: Float[Array, " ray"] | float = 0.0
 
 
 class FirstFate(NamedTuple):
@@ -77,15 +79,18 @@ def footprint(rays: Rays, zones: Zones) -> Footprint:
     node, weight = np.polynomial.legendre.leggauss(_NODES)
     chord = zones.tank.chord_m(rays.origin_m, rays.direction)
     way = chord[:, None] * (node + 1) / 2
+    behind = jnp.broadcast_to(jnp.asarray(rays.behind_m), chord.shape)
     path = rays.light[:, None] * chord[:, None] * weight / 2
     position = (rays.origin_m[:, None] + way[..., None] * rays.direction[:, None]).reshape(-1, 3)
     direction = jnp.broadcast_to(rays.direction[:, None], (*way.shape, 3)).reshape(-1, 3)
     cells = zones.cells_around(position)
     moments = _moments_in_cells(zones, cells, direction)
-    path_m, to_cell = _deposit(cells, path.ravel(), way.ravel(), moments, (zones.n_cells, zones.n_azimuth))
+    path_m, to_cell = _deposit(
+        cells, path.ravel(), (behind[:, None] + way).ravel(), moments, (zones.n_cells, zones.n_azimuth)
+    )
     patches = zones.patches_around(rays.origin_m + chord[:, None] * rays.direction)
     one = jnp.ones((*patches.ring.shape, 1))
-    arrived, to_patch = _deposit(patches, rays.light, chord, one, (zones.n_patches, zones.n_azimuth))
+    arrived, to_patch = _deposit(patches, rays.light, behind + chord, one, (zones.n_patches, zones.n_azimuth))
     return Footprint(FirstFate(path_m, arrived[..., 0]), to_cell, to_patch)
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from bayescal.optical.arrivals import LAB_EMISSION, Arrivals, Delays, log_delayed
+from bayescal.optical.arrivals import LAB_EMISSION, Arrivals, Delays, delays_of_moments, log_delayed
 from bayescal.testing import check_gradient
 
 WINDOW = {"window_start_ns": -50.0, "window_end_ns": 250.0}
@@ -173,6 +173,41 @@ def test_rows_are_those_sensors():
     np.testing.assert_allclose(before[0], before[1][[4, 1]], rtol=1e-14)
 
 
+def test_rows_have_their_own_delays():
+    mean, variance = jnp.asarray([5.0, 20.0, 40.0]), jnp.asarray([100.0, 300.0, 1600.0])
+    seen = arrivals(direct=jnp.ones(3), indirect_delays=delays_of_moments(mean, variance))
+    some, alone = seen.rows((3,), jnp.asarray([1])), delays_of_moments(mean[1], variance[1])
+    times = [
+        float(np.squeeze(each.before(jnp.asarray(45.0))))
+        for each in (some, arrivals(direct=1.0, indirect_delays=alone))
+    ]
+    assert times[0] == pytest.approx(times[1], rel=1e-14)
+    assert times[0] == pytest.approx(float(seen.before(jnp.asarray(45.0))[1]), rel=1e-14)
+
+
+def test_delays_of_moments():
+    """Mean and variance; late where it spreads less than its mean, never early."""
+    mean, sd = np.array([12.0, 45.0, 100.0, 30.0]), np.array([24.0, 41.0, 60.0, 30.0])
+    delays = delays_of_moments(mean, sd**2)
+    share, constant, start = map(np.asarray, (delays.shares()[1], delays.constant_ns, delays.start_ns))
+    np.testing.assert_allclose((share * (start + constant)).sum(axis=1), mean, rtol=1e-12)
+    second = (share * (start**2 + 2 * start * constant + 2 * constant**2)).sum(axis=1)
+    np.testing.assert_allclose(second - mean**2, sd**2, rtol=1e-12)
+    np.testing.assert_allclose(start[:, 0], np.maximum(mean - sd, 0.0), atol=1e-12)
+    longer = delays.stretched(1.5)
+    np.testing.assert_allclose(longer.start_ns, 1.5 * start)
+    np.testing.assert_allclose(longer.constant_ns, 1.5 * constant)
+    spread = delays_of_moments(mean, sd**2, 0.1, 0.5)
+    share, constant, start = map(np.asarray, (spread.shares()[1], spread.constant_ns, spread.start_ns))
+    np.testing.assert_allclose((share * (start + constant)).sum(axis=1), mean, rtol=1e-12)
+    second = (share * (start**2 + spread.spread_ns**2 + 2 * start * constant + 2 * constant**2)).sum(axis=1)
+    np.testing.assert_allclose(second - mean**2, sd**2, rtol=1e-12)
+    np.testing.assert_allclose(spread.spread_ns, 0.5 * start)
+    assert (start >= 0.1 * mean[:, None] - 1e-12).all()
+
+
 def test_weights_and_constants_belong_together():
-    with pytest.raises(ValueError, match=r"weight and constant_ns need one shape \(component,\), they have \(2,\) and"):
+    with pytest.raises(
+        ValueError, match=r"weight and constant_ns need one shape \(\*sensor, component\), they have \(2,\) and"
+    ):
         Delays(0.0, np.ones(2), np.ones(3))

@@ -52,6 +52,34 @@ def test_cones_of_any_width_and_angle(centre: float, width: float) -> None:
     assert fraction(GaussianCone(), -1.0, 1.0, centre, width) == pytest.approx(1.0, abs=1e-8)
 
 
+def test_faces_of_sensors() -> None:
+    """The mean over a disc, whose points have the angles a/d cos(t) with weight sin^2(t), to 3 % of the peak."""
+    reach, width = 0.016, 0.005
+    cosine = WATER + np.linspace(-0.04, 0.04, 801)
+    turn = np.pi * np.arange(1, 200) / 200
+    points = np.asarray(density(GaussianCone(), cosine[:, None] + 0.668 * reach * np.cos(turn), WATER, width))
+    exact = points @ np.sin(turn) ** 2 * 2 / 200
+    seen = np.asarray(GaussianCone().seen(cosine, WATER, width, (reach / 2) ** 2, 0.0).density_per_sr)
+    assert np.abs(seen - exact).max() < 0.03 * exact.max()
+    gaussian = np.asarray(density(GaussianCone(), cosine, WATER, np.hypot(width, reach / 2)))
+    assert np.abs(seen - exact).sum() < np.abs(gaussian - exact).sum() / 4
+
+
+def test_colours() -> None:
+    """Light of all angles together has the colours of the source; alone, dispersion makes angles of colours."""
+    cosine = WATER + np.linspace(-0.1, 0.1, 2001)
+    cone = ConeWithHalo(HALO, 0.2)
+    seen = cone.seen(cosine, WATER, 0.008, 6e-5, 0.005)
+    of_cone = 0.8 * GaussianCone().seen(cosine, WATER, 0.008, 6e-5, 0.005).density_per_sr
+    light, blue, blue2 = (2 * np.pi * 1e-4 * np.sum(each) for each in seen)
+    assert blue == pytest.approx(0.0, abs=1e-6)
+    assert blue2 == pytest.approx(light, abs=1e-3)
+    assert 2 * np.pi * 1e-4 * np.sum(of_cone) == pytest.approx(0.8, abs=1e-6)
+    alone = GaussianCone().seen(WATER - 0.668 * 0.005, WATER, 0.005, 0.0, 0.005)
+    assert float(alone.colour_per_sr / alone.density_per_sr) == pytest.approx(1.0, abs=2e-3)
+    assert float(alone.colour2_per_sr / alone.density_per_sr) == pytest.approx(1.0, abs=4e-3)
+
+
 def test_gaussian_cone_by_hand() -> None:
     """A standard deviation of 0.2 in the cosine leaves 0.90 of a Gaussian within the sphere."""
     sine = np.sqrt(1 - WATER**2)
@@ -116,5 +144,12 @@ def test_gradients() -> None:
         profile = ConeWithHalo(ShowerCone(x[1], x[4], x[5], 10 * x[6]), x[3])
         return jnp.log(profile.density_per_sr(x[0], x[1], x[2]))
 
+    def seen(x: jax.Array) -> jax.Array:
+        profile = ConeWithHalo(ShowerCone(WATER), x[3])
+        density, colour, colour2 = profile.seen(x[0], x[1], x[2], x[4] ** 2, x[5])
+        return jnp.log(density) + (colour + colour2) / density
+
+    for cosine in (WATER, 0.76, 0.7):
+        check_gradient(seen, np.array([cosine, WATER - 0.003, 0.01, 0.1, 0.008, 0.005]), rtol=1e-6, step=1e-5)
     for cosine in (WATER, 0.8, -0.3):
         check_gradient(log_density, np.array([cosine, WATER, 0.05, 0.1, 0.02, 0.0811, 1.647]), rtol=1e-6, step=2e-5)
