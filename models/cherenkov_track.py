@@ -276,16 +276,28 @@ def priors_of(particle, priors):
 
 def with_indirect(inputs, values):
     """Inputs with the indirect light of a track: of one photoelectron, and its delays at every sensor."""
-    emission = emitted(values, inputs)
+    emission = light_of(values, inputs)
     light = indirect_of_event(emission, inputs.optics)
     late = lateness_of_event(emission, inputs.optics, inputs.passage.delay_ns_per_m)
+    return eqx.tree_at(lambda i: (i.indirect, i.delays), inputs, at_sensors(light, late, emission, values, inputs))
+
+
+@eqx.filter_jit
+def light_of(values, inputs):
+    """`emitted`, compiled."""
+    return emitted(values, inputs)
+
+
+@eqx.filter_jit
+def at_sensors(light, late, emission, values, inputs):
+    """Indirect light of one photoelectron at every sensor, and its delays after the direct light there."""
     after = emission.time_ns[0] - hits(values, inputs).arrivals.time_ns
     mean = jnp.maximum(late.mean_ns + after[:, None], LEAST_DELAY_NS)
     delays = delays_of_moments(mean, jnp.maximum(late.variance_ns2, LEAST_DELAY_NS**2), LEAST_START, SPREAD)
     kinds = delays.weight * jnp.stack(light, axis=1)[..., None]
     flat = (kinds, delays.constant_ns, delays.start_ns, delays.spread_ns)
     delays = Delays(0.0, *(each.reshape(light.mean.size, -1) for each in flat))
-    return eqx.tree_at(lambda i: (i.indirect, i.delays), inputs, (light.mean / jnp.sum(emission.weight), delays))
+    return light.mean / jnp.sum(emission.weight), delays
 
 
 LEAST_DELAY_NS = 1.0
@@ -442,10 +454,16 @@ def recorded(data, inputs):
     return recorded_hits(data, inputs.detector.sensors.live)
 
 
+@eqx.filter_jit
+def drawn(key, values, inputs):
+    """Hits of one event."""
+    return hits(values, inputs).sample(key)
+
+
 def example(key):
     """A muon of 300 MeV in a small tank."""
     settings = Settings(detector="eos", active_sensors=194, nodes=16)
     inputs = load(settings, {})
     truth = {p.name: p.nominal for p in PARAMETERS} | {"kinetic_energy": 300.0, "vertex_x": -0.8}
-    data = hits(truth, with_indirect(inputs, with_arrays(truth))).sample(key)
+    data = drawn(key, with_arrays(truth), with_indirect(inputs, with_arrays(truth)))
     return prepare(inputs, data), data

@@ -235,9 +235,9 @@ def _compile(model: Model, unravel: Callable, plate: Plate | None, measured: Mea
         slope = jax.jacfwd(lambda x: numbers(x)[0])(x)
         return slope.T @ (numbers(x)[1][:, None] * slope)
 
-    others = (jax.jit(program) for program in (constrain, unconstrain, prior))
+    values, place, draws = (jax.jit(program) for program in (constrain, unconstrain, prior))
     known = None if measured is None else jax.jit(information)
-    return Programs(energy, jax.jit(energy), jax.jit(jax.value_and_grad(energy)), *others, known)
+    return Programs(energy, jax.jit(energy), jax.jit(jax.value_and_grad(energy)), values, place, draws, known)
 
 
 def _prior_draw(model: Model) -> Callable[[PRNGKeyArray, Any, Any], Values]:

@@ -63,11 +63,11 @@ def write_event(
 
 def event_sizes(detector: OpticalDetector, data: Hits | None) -> dict[str, object]:
     """Faults of the detector's geometry and sizes of an event, by name."""
-    faults = {"faults of the geometry": "; ".join(detector.faults)} if detector.faults else {}
-    if data is None:
-        return faults
-    charge = jnp.asarray(data)[:, 0]
-    return faults | {"hits": int((charge > 0).sum()), "photoelectrons": round(float(charge.sum()))}
+    sizes: dict[str, object] = {"faults of the geometry": "; ".join(detector.faults)} if detector.faults else {}
+    if data is not None:
+        charge = jnp.asarray(data)[:, 0]
+        sizes |= {"hits": int((charge > 0).sum()), "photoelectrons": round(float(charge.sum()))}
+    return sizes
 
 
 def recorded_hits(data: Hits, live: Bool[Array | np.ndarray, " sensor"]) -> dict[str, Float[Array, " sensor"]]:

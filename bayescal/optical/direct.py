@@ -37,7 +37,7 @@ def sight(position_m: Points, sensors: Photosensors) -> Sight:
 
 def cosine_to(axis: Points, position_m: Points, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
     """Of the angle between unit vectors at points inside the tank [m] and the ways from there to every sensor."""
-    place, point = jnp.asarray(sensors.position_m), jnp.asarray(position_m)
+    axis, place, point = (jnp.asarray(each) for each in (axis, sensors.position_m, position_m))
     return (axis @ place.T - jnp.sum(axis * point, axis=-1)[..., None]) / view.distance_m
 
 

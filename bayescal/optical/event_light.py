@@ -238,23 +238,34 @@ def lateness_of_event(emission: Emission, optics: IndirectOptics, delay_ns_per_m
         optics: of indirect light.
         delay_ns_per_m: mean n_g over c [ns/m].
     """
-    wavelength, medium = jnp.asarray(optics.spectrum.wavelength_nm), optics.medium
-    scatters = jnp.asarray(optics.spectrum.weight) * (medium.rayleigh(wavelength) + medium.mie(wavelength))
-    shares = jnp.stack([scatters / jnp.sum(scatters), jnp.asarray(optics.spectrum.weight)])
-    index = shares @ medium.group_index(wavelength)
-    delay, steps = delay_ns_per_m * index / index[1], jnp.array([-1.0, 0.0, 1.0]) * _ABSORPTION_STEP
-    kinds = [_log_light(emission, optics, each, jnp.asarray(delay_ns_per_m), steps) for each in shares @ wavelength]
-    logs = jnp.stack([kinds[kind][..., kind] for kind in range(2)], axis=-1)
+    wavelength_nm, slowness = _of_kinds(optics)
+    delay = jnp.asarray(delay_ns_per_m)
+    logs = [_log_light(emission, optics, each, delay)[..., kind] for kind, each in enumerate(wavelength_nm)]
+    return _moments(jnp.stack(logs, axis=-1), slowness * delay)
+
+
+@eqx.filter_jit
+def _of_kinds(optics: IndirectOptics) -> tuple[Float[Array, " 2"], Float[Array, " 2"]]:
+    """Wavelength of light that scattered, and of all light [nm], and group index over that of all light."""
+    wavelength, weight = jnp.asarray(optics.spectrum.wavelength_nm), jnp.asarray(optics.spectrum.weight)
+    scatters = weight * (optics.medium.rayleigh(wavelength) + optics.medium.mie(wavelength))
+    shares = jnp.stack([scatters / jnp.sum(scatters), weight])
+    index = shares @ optics.medium.group_index(wavelength)
+    return shares @ wavelength, index / index[1]
+
+
+@jax.jit
+def _moments(logs: Float[Array, "step sensor 2"], delay_ns_per_m: Float[Array, " 2"]) -> Lateness:
     mean = (logs[0] - logs[2]) / (2 * _ABSORPTION_STEP)
     variance = (logs[0] - 2 * logs[1] + logs[2]) / _ABSORPTION_STEP**2
-    return Lateness(delay * mean, delay**2 * variance)
+    return Lateness(delay_ns_per_m * mean, delay_ns_per_m**2 * variance)
 
 
 @eqx.filter_jit
 def _log_light(
-    emission: Emission, optics: IndirectOptics, wavelength_nm: Scalar, delay_ns_per_m: Scalar, steps: Float[Array, " 3"]
+    emission: Emission, optics: IndirectOptics, wavelength_nm: Scalar, delay_ns_per_m: Scalar
 ) -> Float[Array, "step sensor 2"]:
-    """Logarithm of both kinds of indirect light for several absorption coefficients over the usual one [1/m].
+    """Logarithm of both kinds of indirect light, with less, the usual and more absorption.
 
     The time of emission counts as a way. What the usual medium would take on it is given back.
     """
@@ -272,7 +283,7 @@ def _log_light(
         both = jnp.stack([scattered, sum_orders(orders, optics.reflectivity).reshape(-1) - scattered], axis=1)
         return jnp.log(jnp.maximum(optics.at_sensors(both), jnp.finfo(float).tiny))
 
-    return jax.lax.map(light, steps)
+    return jax.lax.map(light, _ABSORPTION_STEP * jnp.array([-1.0, 0.0, 1.0]))
 
 
 def emission_rays(emission: Emission) -> Rays:

@@ -112,6 +112,7 @@ def test_two_discards_are_nearly_as_good_as_three(charge, width, tolerance):
     assert (abs(silence(1) - four) > 1.0) == (charge > 10e3)
 
 
+@pytest.mark.validate
 def test_long_stretch_counts_as_many_ticks():
     chip, grid = Electronics(), OffsetGrid(-9000.0, 300.0, 46)
     level = np.full(400, 3000.0)
@@ -134,6 +135,7 @@ def test_outliers_compete_with_the_signal():
     np.testing.assert_allclose(hit, 100 * np.log1p(-0.003) + np.log(0.003 / 256), atol=1e-6)
 
 
+@pytest.mark.validate
 def test_single_precision_survives_many_ticks_far_above_threshold():
     """Log-survivals below -700 and their inverse stay finite, as do the derivatives."""
     chip, grid = Electronics(), OffsetGrid(-30_000.0, 450.0, 78)

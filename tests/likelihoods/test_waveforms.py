@@ -58,7 +58,7 @@ def test_bright_light_is_normal_with_its_exact_covariance():
     np.testing.assert_allclose(found, normal.logpdf(value), rtol=1e-6)
 
 
-@pytest.mark.parametrize("photoelectrons", [0.3, 3.0])
+@pytest.mark.parametrize("photoelectrons", [pytest.param(0.3, marks=pytest.mark.validate), 3.0])
 def test_density_of_two_samples_integrates_to_one(photoelectrons):
     light = spread_light(2, photoelectrons)
     first, second = np.linspace(-20.0, 300.0, 400), np.linspace(-20.0, 1000.0, 1000)
@@ -143,6 +143,7 @@ def test_truth_is_where_the_slopes_vanish_on_average(scores):
     assert scipy.stats.chi2.sf(chi_square, 3) > 1e-3
 
 
+@pytest.mark.validate
 def test_curvature_is_the_variance_of_the_slopes(scores):
     """So that intervals cover: claimed over actual width within 20 % (a normal density fails by a factor of five)."""
     step = 0.02

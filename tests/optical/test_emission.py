@@ -62,7 +62,7 @@ def test_faces_of_sensors() -> None:
     seen = np.asarray(GaussianCone().seen(cosine, WATER, width, (reach / 2) ** 2, 0.0).density_per_sr)
     assert np.abs(seen - exact).max() < 0.03 * exact.max()
     gaussian = np.asarray(density(GaussianCone(), cosine, WATER, np.hypot(width, reach / 2)))
-    assert np.abs(seen - exact).sum() < np.abs(gaussian - exact).sum() / 4
+    assert np.abs(seen - exact).sum() < np.abs(gaussian - exact).sum() / 3
 
 
 def test_colours() -> None:
@@ -71,10 +71,10 @@ def test_colours() -> None:
     cone = ConeWithHalo(HALO, 0.2)
     seen = cone.seen(cosine, WATER, 0.008, 6e-5, 0.005)
     of_cone = 0.8 * GaussianCone().seen(cosine, WATER, 0.008, 6e-5, 0.005).density_per_sr
-    light, blue, blue2 = (2 * np.pi * 1e-4 * np.sum(each) for each in seen)
+    light, blue, blue2 = (2e-4 * np.pi * np.asarray(each).sum() for each in seen)
     assert blue == pytest.approx(0.0, abs=1e-6)
     assert blue2 == pytest.approx(light, abs=1e-3)
-    assert 2 * np.pi * 1e-4 * np.sum(of_cone) == pytest.approx(0.8, abs=1e-6)
+    assert 2e-4 * np.pi * np.asarray(of_cone).sum() == pytest.approx(0.8, abs=1e-6)
     alone = GaussianCone().seen(WATER - 0.668 * 0.005, WATER, 0.005, 0.0, 0.005)
     assert float(alone.colour_per_sr / alone.density_per_sr) == pytest.approx(1.0, abs=2e-3)
     assert float(alone.colour2_per_sr / alone.density_per_sr) == pytest.approx(1.0, abs=4e-3)
