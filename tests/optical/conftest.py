@@ -14,16 +14,27 @@ from bayescal.optical.zones import Zones, make_zones
 from bayescal.readers.optical_detector import read_optical_detector
 
 
-@pytest.fixture(scope="session")
-def tracer() -> ModuleType:
-    """The photon-by-photon Monte Carlo, independent of the package, that light models are tested against."""
-    spec = importlib.util.spec_from_file_location("optical_tracer", Path(__file__).with_name("tracer.py"))
+def by_path(name: str) -> ModuleType:
+    """A module beside this file."""
+    spec = importlib.util.spec_from_file_location(f"optical_{name}", Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["optical_tracer"] = module
+    sys.modules[f"optical_{name}"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def tracer() -> ModuleType:
+    """The photon-by-photon Monte Carlo, independent of the package, that light models are tested against."""
+    return by_path("tracer")
+
+
+@pytest.fixture(scope="session")
+def traced_events() -> ModuleType:
+    """Muons and electrons in Super-Kamiokande from the tracer."""
+    return by_path("traced_events")
 
 
 @pytest.fixture(scope="session")
