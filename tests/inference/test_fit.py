@@ -94,6 +94,7 @@ def test_auto_takes_laplace_where_its_weights_are_good(gaussian_case, known_mode
     assert bent.attrs["settings"]["method"] == "auto"
 
 
+@pytest.mark.validate
 def test_laplace_of_a_thousand_rates_with_many_counts(make_hierarchy, hierarchy_means, assert_means, key):
     case = make_hierarchy(1e4)
     result = fit(*case, key=key, method="laplace")

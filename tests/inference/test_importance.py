@@ -37,6 +37,7 @@ def test_many_effective_draws_outweigh_a_scattered_khat():
     assert not weighed(12.0).usable
 
 
+@pytest.mark.validate
 def test_weights_mend_the_moments(key):
     def skewed(inputs, data=None):
         numpyro.sample("rate", dist.Gamma(inputs, 1.0))

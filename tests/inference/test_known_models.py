@@ -27,6 +27,7 @@ def test_known_moments_of_the_banana_by_a_grid(known_models, key):
         np.testing.assert_allclose(weight @ ((values - mean) / sd) ** 4, known.kurtosis[name], rtol=1e-2)
 
 
+@pytest.mark.validate
 def test_nuts_in_a_curved_valley_has_no_divergences(known_models):
     known = known_models.banana()
     settings = FitSettings(draws=1000, until="ess > 400", max_draws=4000)

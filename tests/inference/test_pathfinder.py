@@ -45,6 +45,7 @@ def test_gaussian_posterior_and_its_evidence(gaussian_case, key, assert_means):
     assert shown[-1].gradients == result.attrs["gradients"]
 
 
+@pytest.mark.validate
 def test_skewed_posterior_is_re_weighted(skewed_case, key, assert_means):
     result = fit(*skewed_case, key=key, settings=SETTINGS)
     assert result.converged, result.verdict

@@ -68,7 +68,7 @@ class Interrupting:
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("method", CHAINS)
+@pytest.mark.parametrize("method", [*CHAINS[:2], pytest.param(CHAINS[2], marks=pytest.mark.validate)])
 def test_an_interrupted_run_keeps_its_draws_and_goes_on_to_the_same(known_models, tmp_path, key, method):
     case = (known_models.gaussian_rows if method == "hmcecs" else known_models.gaussian)().case
     settings = FitSettings(method=method, draws=60, warmup=50, chains=2, checkpoint_seconds=0)

@@ -52,6 +52,7 @@ def two_peaks(inputs, data=None):
     numpyro.factor("likelihood", jax.nn.logsumexp(-0.5 * peaks / inputs**2 + jnp.log(jnp.array([0.3, 0.7]))))
 
 
+@pytest.mark.validate
 def test_two_peaks_keep_their_weights(key):
     result = fit(two_peaks, 0.3, None, key=key, settings=FitSettings(method="smc", smc_batch=200))
     assert result.attrs["base"] == "prior"

@@ -62,6 +62,7 @@ def test_mean_field_states_how_much_too_narrow_it_is(unwhitened, key):
     np.testing.assert_allclose(np.cov(outcome.draws["pair"][0].T)[0, 1], CORRELATION, atol=5.0 / np.sqrt(ess))
 
 
+@pytest.mark.validate
 @pytest.mark.parametrize(
     "guide", ["AutoLowRankMultivariateNormal", pytest.param("AutoIAFNormal", marks=pytest.mark.validate)]
 )

@@ -96,6 +96,7 @@ ADC = 75.0 + 20.0 * (NODES + 1)
 SLOW = pytest.mark.validate
 
 
+@pytest.mark.validate
 @pytest.mark.parametrize(
     ("charge", "rate"),
     [

@@ -122,6 +122,7 @@ def test_marginal_times_conditional_is_the_joint(model, example):
     assert float(joint) == pytest.approx(float(marginal + posterior.sum()), rel=1e-10)
 
 
+@pytest.mark.validate
 @pytest.mark.slow
 def test_fit(model, example):
     """Laplace: 68 % intervals of 194 efficiencies cover those that the counts were drawn with; false alarm 1e-3."""

@@ -131,6 +131,7 @@ def test_sampler_sees_a_standard_normal(built) -> None:
         assert (ahead - behind) @ step / (2 * step @ step) == pytest.approx(1.0, abs=0.25)
 
 
+@pytest.mark.validate
 def test_fit(built) -> None:
     """Gaussian draws: their means within five standard errors, and half a width, of where the first fit has them."""
     inputs, counts = built

@@ -95,6 +95,7 @@ def test_gradient_is_that_of_differences(potential):
     check_gradient(lambda x: -potential.programs.energy(x, potential.inputs, potential.data), place, rtol=1e-5)
 
 
+@pytest.mark.validate
 def test_drawn_shifts_have_the_posterior_of_the_nodes(case):
     """Mean of many draws within five standard errors; known times keep theirs within five widths."""
     inputs, data, shift = case

@@ -88,7 +88,7 @@ def blocks_of_26(position):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["isotropic", "injector"])
+@pytest.mark.parametrize("source", ["isotropic", pytest.param("injector", marks=pytest.mark.validate)])
 def test_light_is_that_of_photons_one_by_one(tracer, super_kamiokande, zones, source):
     """Direct to 0.15 %, all to 1 %, barrel and caps to 2 %, blocks to 2 % rms; and three standard errors."""
     sensors = super_kamiokande.sensors

@@ -175,6 +175,7 @@ def crowd(toy, flash, n_clusters: int) -> Matching:
     return match(batch, counts, light, (Background(1.0, 20.0, 1e6, np.full(y.size, 0.5)), TRIGGER), GRID)
 
 
+@pytest.mark.validate
 def test_pairs_grow_more_like_the_clusters_than_like_all_pairs(toy, flash) -> None:
     """From 20 to 100 clusters by less than 5^1.5, between 5 (linear) and 25 (all pairs); no true pair is lost."""
     few, many = crowd(toy, flash, 20), crowd(toy, flash, 100)
