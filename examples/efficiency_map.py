@@ -30,7 +30,7 @@ from bayescal.diagnostics.contents import members, scalars
 from bayescal.diagnostics.numbers import measured
 from bayescal.diagnostics.plots import marginal_figure
 from bayescal.diagnostics.plots_optical import amount_shade, residual_shade, wall_figure
-from bayescal.optical.displays import wall_of
+from bayescal.optical_displays import wall_of
 from bayescal.parameters import units
 
 parser = argparse.ArgumentParser()

@@ -31,9 +31,9 @@ from bayescal.diagnostics.plots_optical import Rings, charge_shades, time_shades
 from bayescal.diagnostics.residuals import Residuals
 from bayescal.diagnostics.sensor_records import charge_record, time_record
 from bayescal.fitting import thinned_draws
-from bayescal.optical.displays import ring_on_wall, wall_of
 from bayescal.optical.emission import directions_of_slopes
 from bayescal.optical.muon import BENDING_MODES, beta
+from bayescal.optical_displays import ring_on_wall, wall_of
 from bayescal.parameters import units
 from bayescal.pointwise import readout_residuals
 

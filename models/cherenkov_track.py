@@ -29,7 +29,7 @@ from bayescal.likelihoods.hit_events import (
     write_event,
 )
 from bayescal.likelihoods.pmt import PMTReadout, hit_rows
-from bayescal.optical.arrivals import Arrivals, Delays, delays_of_moments
+from bayescal.optical.arrivals import Arrivals, Delays
 from bayescal.optical.cherenkov import Radiator, water_radiator
 from bayescal.optical.detector import OpticalDetector
 from bayescal.optical.electron import (
@@ -44,6 +44,7 @@ from bayescal.optical.event_light import (
     IndirectOptics,
     Passage,
     direct_of_event,
+    indirect_delays,
     indirect_of_event,
     indirect_optics,
     lateness_of_event,
@@ -291,18 +292,10 @@ def light_of(values, inputs):
 @eqx.filter_jit
 def at_sensors(light, late, emission, values, inputs):
     """Indirect light of one photoelectron at every sensor, and its delays after the direct light there."""
-    after = emission.time_ns[0] - hits(values, inputs).arrivals.time_ns
-    mean = jnp.maximum(late.mean_ns + after[:, None], LEAST_DELAY_NS)
-    delays = delays_of_moments(mean, jnp.maximum(late.variance_ns2, LEAST_DELAY_NS**2), LEAST_START, SPREAD)
-    kinds = delays.weight * jnp.stack(light, axis=1)[..., None]
-    flat = (kinds, delays.constant_ns, delays.start_ns, delays.spread_ns)
-    delays = Delays(0.0, *(each.reshape(light.mean.size, -1) for each in flat))
-    return light.mean / jnp.sum(emission.weight), delays
+    direct_ns = hits(values, inputs).arrivals.time_ns - emission.time_ns[0]
+    return light.mean / jnp.sum(emission.weight), indirect_delays(light, late, direct_ns)
 
 
-LEAST_DELAY_NS = 1.0
-LEAST_START = np.array([0.0, 0.1])  # of scattered and of reflected light, over its mean delay
-SPREAD = np.array([1.0, 0.4])  # of the start, over it
 ROUGH_DELAY = 0.6  # of indirect light in a scan, in crossings of the mean chord of the tank
 
 
@@ -319,15 +312,10 @@ def prepare(inputs, data=None):
     values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
     start_values = with_arrays({name: value for name, value in first.items() if name in free})
-    return refined(eqx.tree_at(lambda i: i.first, inputs, start_values, is_leaf=is_absent), values)
-
-
-def refined(inputs, values):
-    """Inputs with the indirect light and the active sensors of a better known track."""
-    values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | values)
     light = widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1]))
     active = np.sort(np.argsort(-np.asarray(light))[: inputs.active_sensors])
-    return with_indirect(eqx.tree_at(lambda i: i.active, inputs, jnp.asarray(active)), values)
+    found = (jnp.asarray(active), start_values)
+    return with_indirect(eqx.tree_at(lambda i: (i.active, i.first), inputs, found, is_leaf=is_absent), values)
 
 
 def is_absent(leaf):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import equinox as eqx
@@ -39,16 +40,24 @@ class Seen(NamedTuple):
     colour2_per_sr: Real
 
 
-class Isotropic(eqx.Module):
-    """Light of the same intensity in all directions."""
+class _Broad(eqx.Module):
+    """Light whose intensity changes little over a sensor, and that has all colours at every angle."""
+
+    @abstractmethod
+    def density_per_sr(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals) -> Real:
+        """Probability per solid angle [1/sr]."""
 
     def seen(
         self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals, dispersion_rad: Scalar
     ) -> Seen:
-        """Of all colours; arguments as of `GaussianCone`."""
+        """At the centres of sensors, of all colours; arguments as of `GaussianCone`."""
         del face_rad2, dispersion_rad
         density = self.density_per_sr(cos_theta, cos_theta_c, cone_width)
         return Seen(density, jnp.zeros_like(density), density)
+
+
+class Isotropic(_Broad):
+    """Light of the same intensity in all directions."""
 
     def density_per_sr(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals) -> Real:
         """Probability per solid angle, 1/(4 pi) [1/sr]."""
@@ -106,7 +115,7 @@ class GaussianCone(eqx.Module):
         return Seen(density, density * colour, density * (colour**2 + 1.0 - by_colour**2 / total))
 
 
-class ShowerCone(eqx.Module):
+class ShowerCone(_Broad):
     """Light of a shower: a peak at the Cherenkov angle with long tails, exp(-k (x^2 + w^2)^(p/2)), x = c - c_peak.
 
     M. Raedel, C. Wiebusch, Astropart. Phys. 44 (2013) 102, arXiv:1210.5140, give 4.27 exp(-6.03 |x|^0.299) - 0.001
@@ -129,14 +138,6 @@ class ShowerCone(eqx.Module):
         """Probability per solid angle [1/sr] at cosines of the angle to the axis; adds up to one over the sphere."""
         del cos_theta_c, cone_width
         return jnp.exp(self._log_shape(jnp.asarray(cos_theta) - self.cos_peak)) / self._integral()
-
-    def seen(
-        self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals, dispersion_rad: Scalar
-    ) -> Seen:
-        """At the centres of sensors, of all colours; arguments as of `GaussianCone`."""
-        del face_rad2, dispersion_rad
-        density = self.density_per_sr(cos_theta, cos_theta_c, cone_width)
-        return Seen(density, jnp.zeros_like(density), density)
 
     def _log_shape(self, offset: Real) -> Real:
         """Logarithm of the density up to a constant, zero at the peak."""

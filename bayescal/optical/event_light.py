@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal.optical.arrivals import Delays, delays_of_moments
 from bayescal.optical.detector import OpticalDetector, patches_at_sensors
 from bayescal.optical.direct import cosine_to, seen_fraction, seen_variance, sight
 from bayescal.optical.emission import Emission
@@ -32,6 +33,9 @@ _POLAR = 32  # rays of a group from the axis of its light
 _AROUND = 12  # and around it
 _GROUPS = 8  # of nodes that send rays together
 _ABSORPTION_STEP = 0.004  # of a numerical derivative [1/m]
+_LEAST_DELAY_NS = 1.0  # mean delay of indirect light and its standard deviation, where zones leave less
+_LEAST_START = np.array([0.0, 0.1])  # of scattered and of reflected light, over its mean delay
+_START_SPREAD = np.array([1.0, 0.4])  # likewise, of the start, over it: as photons followed one by one have it
 
 
 class Passage(eqx.Module):
@@ -224,6 +228,22 @@ class Lateness(NamedTuple):
 
     mean_ns: Float[Array, "sensor 2"]
     variance_ns2: Float[Array, "sensor 2"]
+
+
+def indirect_delays(light: IndirectLight, late: Lateness, direct_ns: Float[Array, " sensor"]) -> Delays:
+    """Delays of indirect light at every sensor, two exponentials for each kind.
+
+    Args:
+        light: at every sensor.
+        late: when it comes.
+        direct_ns: time of direct light after the start of the source, from which delays count [ns].
+    """
+    mean = jnp.maximum(late.mean_ns - direct_ns[:, None], _LEAST_DELAY_NS)
+    variance = jnp.maximum(late.variance_ns2, _LEAST_DELAY_NS**2)
+    delays = delays_of_moments(mean, variance, jnp.asarray(_LEAST_START), jnp.asarray(_START_SPREAD))
+    weight = delays.weight * jnp.stack(light, axis=1)[..., None]
+    each = (weight, delays.constant_ns, delays.start_ns, delays.spread_ns)
+    return Delays(0.0, *(jnp.reshape(part, (direct_ns.size, -1)) for part in each))
 
 
 def lateness_of_event(emission: Emission, optics: IndirectOptics, delay_ns_per_m: Scalar) -> Lateness:

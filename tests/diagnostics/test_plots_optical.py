@@ -27,8 +27,8 @@ from bayescal.diagnostics.residuals import Residuals
 from bayescal.diagnostics.sensor_records import Record, charge_record, time_record
 from bayescal.diagnostics.wall_maps import HammerSphere, UnrolledCylinder
 from bayescal.inference.result import Result
-from bayescal.optical.displays import ring_on_wall, wall_of
 from bayescal.optical.geometry import Cylinder, fibonacci_directions
+from bayescal.optical_displays import ring_on_wall, wall_of
 from bayescal.readers.optical_detector import read_optical_detector
 
 RING = ring_on_wall(Cylinder(16.9, 36.2), np.array([2.0, -3.0, 4.0]), np.array([0.6, 0.0, -0.8]), 0.745)

@@ -62,7 +62,7 @@ def test_faces_of_sensors() -> None:
     seen = np.asarray(GaussianCone().seen(cosine, WATER, width, (reach / 2) ** 2, 0.0).density_per_sr)
     assert np.abs(seen - exact).max() < 0.03 * exact.max()
     gaussian = np.asarray(density(GaussianCone(), cosine, WATER, np.hypot(width, reach / 2)))
-    assert np.abs(seen - exact).sum() < np.abs(gaussian - exact).sum() / 3
+    assert np.abs(seen - exact).sum() < np.abs(gaussian - exact).sum() / 3  # 0.23 of its fourth cumulant is left
 
 
 def test_colours() -> None:

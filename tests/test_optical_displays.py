@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bayescal.diagnostics.wall_maps import line_on_map
-from bayescal.optical.displays import ring_on_wall, wall_map
 from bayescal.optical.geometry import Cylinder, Sphere
+from bayescal.optical_displays import ring_on_wall, wall_map
 
 
 def test_ring_on_a_sphere_is_a_circle():
