@@ -99,19 +99,19 @@ def print_summary(
     print(
         f"k-hat below 0.7 in {np.mean(khat < 0.7):.0%}, median {np.median(khat):.2f}; mode found in "
         f"{np.mean([fit.optimum.converged for fit in fits]):.0%}; seconds an event, median {np.median(wall_s):.1f}, "
-        f"longest {max(wall_s):.1f}"
+        f"longest {max(wall_s):.1f}; draws of a chain that failed: {sum(bool(fit.fault) for fit in fits)}"
     )
     table = Table("parameter", *(f"in central {level:.0%} (p)" for level in LEVELS), "pull: mean, rms")
     drawn = [with_place_along(fit.draws, direction) for fit, direction in zip(fits, directions, strict=True)]
     made = [with_place_along(truth, direction) for truth, direction in zip(truths, directions, strict=True)]
     for name in (*NAMES, ALONG):
-        draws, true = np.stack([each[name] for each in drawn]), np.array([each[name] for each in made])
+        draws, true = [each[name] for each in drawn], np.array([each[name] for each in made])
         row = [name]
         for level in LEVELS:
-            low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
+            low, high = np.array([np.quantile(each, [(1 - level) / 2, (1 + level) / 2]) for each in draws]).T
             inside = int(((low < true) & (true < high)).sum())
             row.append(f"{inside} ({scipy.stats.binomtest(inside, len(fits), level).pvalue:.2g})")
-        pull = (draws.mean(axis=1) - true) / draws.std(axis=1)
+        pull = np.array([(each.mean() - its) / each.std() for each, its in zip(draws, true, strict=True)])
         table.add_row(*row, f"{pull.mean():+.2f}, {pull.std():.2f}")
     Console(width=110).print(table)
 

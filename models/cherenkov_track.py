@@ -178,7 +178,7 @@ def hits(values, inputs):
     """The distribution of the hits for values of the parameters."""
     emission, sensors = emitted(values, inputs), inputs.detector.sensors
     direct = direct_of_event(emission, sensors.some(inputs.active), inputs.passage)
-    flight = inputs.passage.delay_ns_per_m * distances(emission, sensors)
+    flight = inputs.passage.flight_ns(distances(emission, sensors))
     none = jnp.zeros(sensors.n_sensors)
     variance = none.at[inputs.active].set(direct.variance_ns2)
     arrivals = Arrivals(
@@ -191,7 +191,8 @@ def hits(values, inputs):
         window_end_ns=inputs.window_ns[1],
         indirect_delays=inputs.delays.stretched(values["indirect_delay"]),
     )
-    return PMTReadout(arrivals, live=sensors.live, rows=inputs.rows)
+    spread = none.at[inputs.active].set(direct.spread)
+    return PMTReadout(arrivals, live=sensors.live, spread=spread, rows=inputs.rows)
 
 
 def emitted(values, inputs):
@@ -390,8 +391,9 @@ def start(inputs, data):
 
 def measured(values, inputs):
     """What hits of the active sensors tell of light and times."""
-    arrivals = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs).arrivals
-    numbers, precision = told_by_hits(arrivals.rows((inputs.detector.sensors.n_sensors,), inputs.active))
+    expected = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs)
+    seen = expected.arrivals.rows((inputs.detector.sensors.n_sensors,), inputs.active)
+    numbers, precision = told_by_hits(seen, expected.spread[inputs.active])
     return numbers, precision * jnp.tile(jnp.asarray(inputs.detector.sensors.live)[inputs.active], 2)
 
 

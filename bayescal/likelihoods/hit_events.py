@@ -76,14 +76,20 @@ def recorded_hits(data: Hits, live: Bool[Array | np.ndarray, " sensor"]) -> dict
     return {"charge": jnp.where(live, charge, jnp.nan), "time": jnp.where(live & (charge > 0), time, jnp.nan)}
 
 
-def told_by_hits(arrivals: Arrivals) -> tuple[Float[Array, " number"], Float[Array, " number"]]:
+def told_by_hits(
+    arrivals: Arrivals, spread: Float[Array, " sensor"] | float = 0.0
+) -> tuple[Float[Array, " number"], Float[Array, " number"]]:
     """Logarithms of the light of sensors, then times of their direct light, and what a hit tells of each.
 
     The charge of few photoelectrons counts them; that of many scatters by as much again as their number. A hit tells
     the time of direct light if it is of that. The second part is the inverse variance of each of these numbers.
+
+    Args:
+        arrivals: expected photoelectrons and times.
+        spread: relative standard deviation of the direct light of each sensor.
     """
     mean = arrivals.direct + arrivals.indirect + arrivals.dark
-    light = mean * (1 + jnp.exp(-mean)) / 2
+    light = 1 / (2 / (mean * (1 + jnp.exp(-mean))) + (spread * arrivals.direct / mean) ** 2)
     time = -jnp.expm1(-mean) * arrivals.direct / mean / arrivals.width_ns**2
     return jnp.concatenate([jnp.log(mean), jnp.asarray(arrivals.time_ns)]), jnp.concatenate([light, time])
 

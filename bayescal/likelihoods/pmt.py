@@ -10,18 +10,21 @@ threshold records nothing, as one without photoelectrons. With F_k the probabili
     time         r exp(-L) (1 - sum of P(k - 1; M) F_k, k >= 1)
 
 The probability of no hit and the integral of either density over the window (and the charges above the threshold) add
-up to one for every m. What a sensor records of its photoelectrons is an object of `bayescal.likelihoods.recorded`:
-`HitCharges`, `HitTimes` or `FirstArrival`.
+up to one for every m. Where the direct light of a sensor is only known up to a spread s, it is 1 - s or 1 + s times
+that expected, with even odds: a mixture of two readouts with its mean and its variance. What a sensor records of its
+photoelectrons is an object of `bayescal.likelihoods.recorded`: `HitCharges`, `HitTimes` or `FirstArrival`.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from numpyro.distributions import constraints
@@ -47,6 +50,7 @@ class PMTReadout(dist.Distribution):
         arrivals: expected photoelectrons and times.
         recorded: what is recorded of them; charge and time of an R3600 with a threshold of 0.25 p.e. as it comes.
         live: False for dead sensors; all are alive where absent.
+        spread: relative standard deviation of the direct light of each sensor, below one; none where absent.
         rows: index of the hit sensors in the flattened batch, made by `hit_rows` from the data of `log_prob`; only
             these are then evaluated as hits, and a hit of another sensor has log density NaN.
     """
@@ -54,7 +58,7 @@ class PMTReadout(dist.Distribution):
     # NumPyro declares these otherwise than its own distributions define them
     arg_constraints: ClassVar = {}  # pyright: ignore[reportIncompatibleVariableOverride]
     support = constraints.real_vector  # pyright: ignore
-    pytree_data_fields = ("arrivals", "recorded", "live", "rows")
+    pytree_data_fields = ("arrivals", "recorded", "live", "spread", "rows")
 
     def __init__(
         self,
@@ -62,19 +66,24 @@ class PMTReadout(dist.Distribution):
         recorded: Recorded | None = None,
         *,
         live: ArrayLike | None = None,
+        spread: Real | None = None,
         rows: Int[Array | np.ndarray, " row"] | None = None,
         validate_args: bool | None = None,
     ) -> None:
         self.arrivals = arrivals
         self.recorded = HitCharges() if recorded is None else recorded
         self.live = jnp.asarray(True if live is None else live)
+        self.spread = None if spread is None else jnp.asarray(spread)
         self.rows = None if rows is None else jnp.asarray(rows)
-        shape = jnp.broadcast_shapes(arrivals.shape, self.recorded.shape, self.live.shape)
+        spreads = () if spread is None else jnp.shape(spread)
+        shape = jnp.broadcast_shapes(arrivals.shape, self.recorded.shape, self.live.shape, spreads)
         super().__init__(batch_shape=shape, event_shape=(2,), validate_args=validate_args)
 
     @property
     def hit_probability(self) -> Float[Array, "*batch"]:
         """Probability of a hit; 0 for dead sensors."""
+        if self.spread is not None:
+            return jnp.mean(self._both().hit_probability, axis=0)
         silent = self.recorded.log_silent(self.arrivals.mean)
         return jnp.where(self.live, -jnp.expm1(silent), jnp.zeros(self.batch_shape))
 
@@ -85,8 +94,11 @@ class PMTReadout(dist.Distribution):
 
         The mean before the first photoelectron is exponentially distributed, the number of those behind it Poisson.
         """
-        exposure_key, number_key, charge_key = jax.random.split(key, 3)
         shape = (*sample_shape, *self.batch_shape)
+        if self.spread is not None:
+            spread_key, key = jax.random.split(key)
+            return self._with_light(1 + self.spread * jax.random.rademacher(spread_key, shape)).sample(key)
+        exposure_key, number_key, charge_key = jax.random.split(key, 3)
         mean = self.arrivals.mean
         exposure = jax.random.exponential(exposure_key, shape)
         later = jnp.maximum(mean - exposure, 0.0)
@@ -100,6 +112,9 @@ class PMTReadout(dist.Distribution):
         self, value: Float[Array, "*batch 2"]
     ) -> Float[Array, "*batch"]:
         """Log density of hits, log probability of no hit."""
+        if self.spread is not None:
+            samples = max(jnp.ndim(value) - 1 - len(self.batch_shape), 0)
+            return logsumexp(self._both(samples).log_prob(value), axis=0) - np.log(2.0)
         shape = jnp.broadcast_shapes(jnp.shape(value)[:-1], self.batch_shape)
         charge, time = (jnp.broadcast_to(jnp.asarray(value)[..., i], shape) for i in (0, 1))
         hit = (charge != 0) & self.live
@@ -109,6 +124,21 @@ class PMTReadout(dist.Distribution):
         else:
             log_p = self._in_rows(log_silent, hit, charge, time)
         return jnp.where(self.live, log_p, 0.0)
+
+    def _both(self, samples: int = 0) -> PMTReadout:
+        """With less and with more direct light, along a new first axis, before so many axes of samples."""
+        spread = jnp.broadcast_to(self.spread, (1,) * samples + self.batch_shape)
+        readout = self._with_light(jnp.stack([1 - spread, 1 + spread]))
+        if self.rows is None:
+            return readout
+        size = int(np.prod(self.batch_shape))
+        rows = jnp.where(self.rows < size, self.rows + jnp.array([[0], [size]]), 2 * size)
+        return PMTReadout(readout.arrivals, self.recorded, live=self.live, rows=rows.reshape(-1))
+
+    def _with_light(self, factor: Real) -> PMTReadout:
+        """With direct light known exactly, as so many times that expected."""
+        arrivals = eqx.tree_at(lambda a: a.direct, self.arrivals, self.arrivals.direct * factor)
+        return PMTReadout(arrivals, self.recorded, live=self.live)
 
     def _in_rows(
         self, log_silent: Real, hit: Array, charge: Float[Array, "*batch"], time_ns: Float[Array, "*batch"]

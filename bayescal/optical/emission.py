@@ -30,30 +30,38 @@ class Seen(NamedTuple):
 
     Attributes:
         density_per_sr: mean, over the face of a sensor, of the probability per solid angle [1/sr].
-        colour_per_sr: density times the mean colour, the standardised delay by dispersion: positive for blue light,
-            which is late and at larger Cherenkov angles.
-        colour2_per_sr: density times the mean square of the colour.
+        slope_per_sr: its derivative by the Cherenkov angle [1/(sr rad)].
+        curvature_per_sr: its second derivative [1/(sr rad^2)].
     """
 
     density_per_sr: Real
-    colour_per_sr: Real
-    colour2_per_sr: Real
+    slope_per_sr: Real
+    curvature_per_sr: Real
+
+    def colours(self, dispersion_rad: Scalar) -> tuple[Real, Real]:
+        """Density times the mean colour, and times its mean square [1/sr].
+
+        The colour is the standardised delay by dispersion: positive for blue light, which is late and at larger angles.
+        Both are tied by dispersion, so that the mean colour at an angle is a linear regression, exact for Gaussians.
+
+        Args:
+            dispersion_rad: standard deviation of the Cherenkov angle by dispersion alone [rad].
+        """
+        return dispersion_rad * self.slope_per_sr, self.density_per_sr + dispersion_rad**2 * self.curvature_per_sr
 
 
 class _Broad(eqx.Module):
-    """Light whose intensity changes little over a sensor, and that has all colours at every angle."""
+    """Light whose intensity changes little from angle to angle."""
 
     @abstractmethod
     def density_per_sr(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals) -> Real:
         """Probability per solid angle [1/sr]."""
 
-    def seen(
-        self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals, dispersion_rad: Scalar
-    ) -> Seen:
-        """At the centres of sensors, of all colours; arguments as of `GaussianCone`."""
-        del face_rad2, dispersion_rad
+    def seen(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals) -> Seen:
+        """At the centres of sensors, as if it did not change at all; arguments as of `GaussianCone`."""
+        del face_rad2
         density = self.density_per_sr(cos_theta, cos_theta_c, cone_width)
-        return Seen(density, jnp.zeros_like(density), density)
+        return Seen(density, jnp.zeros_like(density), jnp.zeros_like(density))
 
 
 class Isotropic(_Broad):
@@ -85,21 +93,18 @@ class GaussianCone(eqx.Module):
         pull = (jnp.asarray(cos_theta) - centre) / scale
         return jnp.exp(-0.5 * pull**2) * (INV_SQRT_2PI / (2 * jnp.pi * scale * _share_of_cosines(centre, scale)))
 
-    def seen(
-        self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals, dispersion_rad: Scalar
-    ) -> Seen:
-        """Mean over the faces of sensors, and colour.
+    def seen(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals) -> Seen:
+        """Mean over the faces of sensors; its derivatives are those of a Gaussian of the same variance.
 
         The angle varies over a disc as a coordinate of its points, whose fourth cumulant is minus the square of the
         variance. That of a uniform distribution with 0.8 of this variance is 0.77 times as large; the Gaussian takes
-        the rest. Colours are mixed: the mean delay is the linear regression on the cosine, exact for Gaussians.
+        the rest.
 
         Args:
             cos_theta: cosine of the angle between the axis and the way to the centre of a sensor.
             cos_theta_c: cosine of the opening angle.
             cone_width: standard deviation of the angle [rad], that by dispersion included.
             face_rad2: variance of the angle over the face of the sensor [rad^2], see `seen_variance`.
-            dispersion_rad: standard deviation of the Cherenkov angle by dispersion alone [rad].
         """
         centre, emitted = jnp.asarray(cos_theta_c), jnp.asarray(cone_width) ** 2
         narrow = _cosine_variance(emitted, centre)
@@ -110,9 +115,9 @@ class GaussianCone(eqx.Module):
         far, near = jnp.abs(offset) + half, jnp.abs(offset) - half
         between = erf(far / scale * SQRT_HALF) - erf(near / scale * SQRT_HALF)
         density = between / (8 * jnp.pi * half * _share_of_cosines(centre, jnp.sqrt(narrow)))
-        by_colour = dispersion_rad * jnp.sqrt(1.0 - centre**2 + _LEAST_SINE2)
-        colour = -by_colour / total * offset
-        return Seen(density, density * colour, density * (colour**2 + 1.0 - by_colour**2 / total))
+        sine = jnp.sqrt(1.0 - centre**2 + _LEAST_SINE2)
+        slope = -sine / total * offset
+        return Seen(density, density * slope, density * (slope**2 - sine**2 / total))
 
 
 class ShowerCone(_Broad):
@@ -174,14 +179,9 @@ class ConeWithHalo(eqx.Module):
         halo = self.halo.density_per_sr(cos_theta, cos_theta_c, cone_width)
         return cone + jnp.asarray(self.halo_share) * (halo - cone)
 
-    def seen(
-        self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals, dispersion_rad: Scalar
-    ) -> Seen:
-        """Mean over the faces of sensors, and colour; arguments as of `GaussianCone`."""
-        cone, halo = (
-            part.seen(cos_theta, cos_theta_c, cone_width, face_rad2, dispersion_rad)
-            for part in (GaussianCone(), self.halo)
-        )
+    def seen(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals, face_rad2: Reals) -> Seen:
+        """Mean over the faces of sensors; arguments as of `GaussianCone`."""
+        cone, halo = (part.seen(cos_theta, cos_theta_c, cone_width, face_rad2) for part in (GaussianCone(), self.halo))
         share = jnp.asarray(self.halo_share)
         return Seen(*(one + share * (other - one) for one, other in zip(cone, halo, strict=True)))
 
@@ -209,6 +209,8 @@ class Emission(eqx.Module):
         cos_theta_c: cosine of the Cherenkov angle [node].
         cone_width: standard deviation of the angle about it [node] [rad].
         time_ns: of the emission [node] [ns].
+        unknown_rad: angles by which the axis may be off there, one standard deviation of each of some independent
+            causes, on top of which the cone's width is an average over all of them [node, cause] [rad].
         profile: intensity by angle.
         dispersion_rad: part of the cone's width that is of its colours [rad].
     """
@@ -219,6 +221,7 @@ class Emission(eqx.Module):
     cos_theta_c: Float[Array, " node"]
     cone_width: Float[Array, " node"]
     time_ns: Float[Array, " node"]
+    unknown_rad: Float[Array, "node cause"]
     profile: Profile
     dispersion_rad: Scalar = 0.0
 
@@ -234,7 +237,7 @@ def point_emission(position_m: Float[Array, " 3"], weight: Scalar, time_ns: Scal
     none = jnp.zeros(1)
     axis = jnp.array([[0.0, 0.0, 1.0]])
     light, time = (jnp.reshape(jnp.asarray(value, float), (1,)) for value in (weight, time_ns))
-    return Emission(jnp.reshape(position_m, (1, 3)), axis, light, none, none, time, Isotropic())
+    return Emission(jnp.reshape(position_m, (1, 3)), axis, light, none, none, time, jnp.zeros((1, 0)), Isotropic())
 
 
 def within(emission: Emission, tank: Tank) -> Emission:

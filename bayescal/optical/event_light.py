@@ -29,6 +29,7 @@ LEAST_PE = 1e-9
 _NODES_AT_A_TIME = 8
 _DEGREE = 10  # of the polynomial of the loss a metre in the distance
 _DEGREE_OF_DISPERSION = 4
+_LEAST_SPREAD = 1e-3  # of light, where nothing is unknown
 _POLAR = 32  # rays of a group from the axis of its light
 _AROUND = 12  # and around it
 _GROUPS = 8  # of nodes that send rays together
@@ -44,23 +45,32 @@ class Passage(eqx.Module):
     Attributes:
         log_loss: coefficients, lowest first, of minus the logarithm of the transmission over the distance, a polynomial
             in the distance over `reach_m`.
-        dispersion: coefficients likewise of the variance of n_g over c, of the light that has come so far [ns^2/m^2].
-        delay_ns_per_m: mean n_g over c [ns/m].
+        delay: coefficients likewise of the mean n_g over c, of the light that has come so far [ns/m].
+        dispersion: coefficients likewise of its variance [ns^2/m^2].
+        delay_ns_per_m: mean n_g over c, of all the light [ns/m].
         reach_m: longest way within the tank [m].
     """
 
     log_loss: np.ndarray
+    delay: np.ndarray
     dispersion: np.ndarray
     delay_ns_per_m: float = eqx.field(static=True)
     reach_m: float = eqx.field(static=True)
 
     def transmission(self, distance_m: Real) -> Real:
         """Share of the light that is neither absorbed nor scattered; as of all wavelengths to 1e-5."""
-        return jnp.exp(-distance_m * jnp.polyval(jnp.asarray(self.log_loss)[::-1], distance_m / self.reach_m))
+        return jnp.exp(-distance_m * self._polynomial(self.log_loss, distance_m))
+
+    def flight_ns(self, distance_m: Real) -> Real:
+        """Mean time of flight of light that got so far [ns]."""
+        return distance_m * self._polynomial(self.delay, distance_m)
 
     def spread_ns(self, distance_m: Real) -> Real:
         """Standard deviation of the arrival times of light that got so far, by dispersion [ns]."""
-        return distance_m * jnp.sqrt(jnp.polyval(jnp.asarray(self.dispersion)[::-1], distance_m / self.reach_m))
+        return distance_m * jnp.sqrt(self._polynomial(self.dispersion, distance_m))
+
+    def _polynomial(self, coefficients: np.ndarray, distance_m: Real) -> Real:
+        return jnp.polyval(jnp.asarray(coefficients)[::-1], distance_m / self.reach_m)
 
 
 def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: float) -> Passage:
@@ -80,7 +90,8 @@ def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: floa
         return fit.convert(kind=np.polynomial.Polynomial).coef
 
     log_loss = polynomial(-np.log(left.sum(axis=1)) / distance, _DEGREE)
-    return Passage(log_loss, polynomial(variance, _DEGREE_OF_DISPERSION), centre, reach_m)
+    moments = (polynomial(each, _DEGREE_OF_DISPERSION) for each in (mean, variance))
+    return Passage(log_loss, *moments, centre, reach_m)
 
 
 class DirectLight(NamedTuple):
@@ -90,15 +101,20 @@ class DirectLight(NamedTuple):
         mean: photoelectrons of a sensor of efficiency one.
         time_ns: mean arrival time, where there is no light that from the middle of the source [ns].
         variance_ns2: of the arrival times, by the length of the source and dispersion [ns^2].
+        spread: relative standard deviation of the light by what is not known of the source's axis, below one.
     """
 
     mean: Float[Array, " sensor"]
     time_ns: Float[Array, " sensor"]
     variance_ns2: Float[Array, " sensor"]
+    spread: Float[Array, " sensor"]
 
 
 def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage) -> DirectLight:
     """Direct light of an event's nodes at sensors, a few nodes at a time, in a gradient too.
+
+    The spread is that by turns of the axis to second order, kept below one. With slopes g and curvatures h of the light
+    of nodes, and C the covariance of their turns, its square is the sum of g C g' + h C^2 h' / 2 over pairs of nodes.
 
     Args:
         emission: nodes inside the tank.
@@ -108,20 +124,23 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
     reference = emission.time_ns[0]
 
     @jax.checkpoint
-    def add(total: Float[Array, "3 sensor"], nodes: Emission) -> tuple[Float[Array, "3 sensor"], None]:
+    def add(
+        total: Float[Array, "3 sensor"], nodes: Emission
+    ) -> tuple[Float[Array, "3 sensor"], Float[Array, "2 node sensor"]]:
         view = sight(nodes.position_m, sensors)
         cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
         face = seen_variance(nodes.direction, cosine, view, sensors)
         cone = (nodes.cos_theta_c[:, None], nodes.cone_width[:, None])
-        seen = nodes.profile.seen(cosine, *cone, face, nodes.dispersion_rad)
+        seen = nodes.profile.seen(cosine, *cone, face)
         passed = (
             nodes.weight[:, None] * 4 * jnp.pi * seen_fraction(view, sensors) * passage.transmission(view.distance_m)
         )
-        light, blue, blue2 = (passed * each for each in seen)
-        time = (nodes.time_ns - reference)[:, None] + passage.delay_ns_per_m * view.distance_m
+        light, blue, blue2 = (passed * each for each in (seen.density_per_sr, *seen.colours(nodes.dispersion_rad)))
+        time = (nodes.time_ns - reference)[:, None] + passage.flight_ns(view.distance_m)
         spread = passage.spread_ns(view.distance_m)
         late = (light, light * time + blue * spread, (light * time + 2 * blue * spread) * time + blue2 * spread**2)
-        return total + jnp.stack([jnp.sum(each, axis=0) for each in late]), None
+        sums = jnp.stack([jnp.sum(each, axis=0) for each in late])
+        return total + sums, passed * jnp.stack([seen.slope_per_sr, seen.curvature_per_sr])
 
     count = emission.weight.shape[0]
     size = _NODES_AT_A_TIME if count % _NODES_AT_A_TIME == 0 else 1
@@ -130,14 +149,18 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
         return values.reshape(count // size, size, *values.shape[1:])
 
     parts = tuple(in_parts(each) for each in _varying(emission))
-    total, _ = jax.lax.scan(
+    total, derivatives = jax.lax.scan(
         lambda carry, each: add(carry, eqx.tree_at(_varying, emission, each)), jnp.zeros((3, sensors.n_sensors)), parts
     )
+    slope, curvature = (derivatives[:, order].reshape(count, sensors.n_sensors) for order in (0, 1))
+    turns = emission.unknown_rad @ emission.unknown_rad.T
     centre = sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors)
-    alone = passage.delay_ns_per_m * centre.distance_m
+    alone = passage.flight_ns(centre.distance_m)
     mean = total[0] + LEAST_PE
     first, second = (total[1] + LEAST_PE * alone) / mean, (total[2] + LEAST_PE * alone**2) / mean
-    return DirectLight(mean, reference + first, second - first**2)
+    turned = jnp.sum(slope * (turns @ slope) + curvature * (0.5 * turns**2 @ curvature), axis=0) / mean**2
+    spread = jnp.sqrt(turned / (1 + turned) + _LEAST_SPREAD**2)
+    return DirectLight(mean, reference + first, second - first**2, spread)
 
 
 def _varying(emission: Emission) -> tuple[Array, ...]:

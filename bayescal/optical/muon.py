@@ -58,7 +58,8 @@ _TABLE_LONGEST_M = 14.0  # light-emitting length at 3000 MeV
 _LARGEST_SHARE = _TABLE_LONGEST_M / (_TABLE_LONGEST_M + _TABLE_SCALE_M)
 _TABLE_NODES = 96
 _LEAST_REST = 1e-4  # rounds off the variance left out where it comes to zero, in units of that at the end
-_MODE_DEGREE = 24  # in the place along the path
+_FINER_MODES = 16  # two thirds of the variance that the modes leave out; sensors hardly see the rest
+_MODE_DEGREE = 40  # in the place along the path
 
 
 def beta(kinetic_mev: Reals) -> Real:
@@ -142,6 +143,7 @@ class MuonLight(eqx.Module):
             cos_theta_c=self.radiator.cos_cherenkov(speed),
             cone_width=width,
             time_ns=jnp.asarray(track.time_ns) + path_m / SPEED_OF_LIGHT_M_PER_NS * (rule.integral @ (1.0 / speed)),
+            unknown_rad=modes.finer_rad,
             profile=ConeWithHalo(self.halo, self.halo_fraction / (1.0 + self.halo_fraction)),
             dispersion_rad=self.radiator.angle_spread_rad,
         )
@@ -154,10 +156,17 @@ class MuonLight(eqx.Module):
 
 
 class Bends(NamedTuple):
-    """Slopes of the modes [mode, node] and the variance that they leave out at each node [node] [rad^2]."""
+    """Bends of a path in a plane.
+
+    Attributes:
+        slope: of the modes [mode, node].
+        rest_rad2: variance that they leave out at each node [node] [rad^2].
+        finer_rad: the next modes, given the first [node, finer mode] [rad].
+    """
 
     slope: Float[Array, "mode node"]
     rest_rad2: Float[Array, " node"]
+    finer_rad: Float[Array, "node finer"]
 
 
 def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
@@ -178,10 +187,11 @@ def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
     """
     path_m = light_emitting_length_m(kinetic_mev, _TABLE_INDEX)
     place = 2.0 * path_m / (path_m + _TABLE_SCALE_M) / _LARGEST_SHARE - 1.0
-    slope, rest_variance = _bending_table(nodes)
+    table, rest_variance = _bending_table(nodes)
     end_rad2, rest = end_variance(kinetic_mev), _horner(rest_variance, place)
     above_zero = 0.5 * (rest + jnp.sqrt(rest**2 + _LEAST_REST**2))
-    return Bends(jnp.sqrt(end_rad2) * _horner(slope, place), end_rad2 * above_zero)
+    slope = jnp.sqrt(end_rad2) * _horner(table, place)
+    return Bends(slope[:BENDING_MODES], end_rad2 * above_zero, slope[BENDING_MODES:].T)
 
 
 def end_variance(kinetic_mev: Scalar) -> Float[Array, ""]:
@@ -240,19 +250,22 @@ def _light_and_growth(
 
 
 def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArray, NDArray]:
-    """Modes at places along one path, and the variance that they leave out there, for a variance 1 at the end.
+    """Modes at places along one path, finer ones behind them, and the variance that the former leave out there.
+
+    The variance at the end is 1.
 
     A random walk's modes are extrema of int w f^2 / int f'^2/V' with f(0) = 0 and w the light: a small matrix problem
     for polynomials. With q = 1 minus its part along the leading ones, the walk's part along q has the variance
-    int V'(t) (int_t^1 w q)^2 dt / (int w q^2)^2.
+    int V'(t) (int_t^1 w q)^2 dt / (int w q^2)^2. Of the finer modes, the combination that makes this part is taken out.
     """
     rule = _rule(_TABLE_NODES)
     growth, light = growth / (rule.weight @ growth), light / (rule.weight @ light)
     share = rule.weight * light
     value, slope = _basis(rule.place)
     variance, vectors = eigh(value * share @ value.T, slope * (rule.weight / growth) @ slope.T)
-    leading = vectors[:, ::-1][:, : BENDING_MODES - 1]
-    leading = leading * np.sign(leading.T @ _basis(np.ones(1))[0][:, 0])
+    vectors = vectors[:, ::-1][:, : BENDING_MODES - 1 + _FINER_MODES]
+    vectors = vectors * np.sign(vectors.T @ _basis(np.ones(1))[0][:, 0])
+    leading, finer = np.split(vectors, [BENDING_MODES - 1], axis=1)
     kept = variance[::-1][: BENDING_MODES - 1]
     along = (leading.T @ value) @ share / kept
     start = 1.0 - along @ (leading.T @ value)
@@ -261,8 +274,11 @@ def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArr
     spread = np.sqrt(rule.weight @ (growth * later**2)) / size
     late = leading.T @ _basis(place)[0]
     modes = np.concatenate([[spread * (1.0 - along @ late)], late])
+    onto_start = finer.T @ value @ (share * start)
+    onto_start /= np.linalg.norm(onto_start)
+    beside = (finer - np.outer(finer @ onto_start, onto_start)).T @ _basis(place)[0]
     grown = np.polynomial.Legendre.fit(rule.place, rule.integral @ growth, _MODE_DEGREE, domain=[0, 1])
-    return modes, grown(place) - np.sum(modes**2, axis=0)
+    return np.concatenate([modes, beside]), grown(place) - np.sum(modes**2, axis=0)
 
 
 def _basis(place: NDArray) -> tuple[NDArray, NDArray]:

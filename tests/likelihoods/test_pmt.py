@@ -140,9 +140,23 @@ def test_impossible_hits():
     assert log_p[6] == pytest.approx(np.log(silent(readout)), rel=1e-12)
 
 
+def test_spread_is_a_mixture_of_two():
+    """Of 0.7 and 1.3 times the direct light, for single values and for samples of all sensors."""
+    light = jnp.asarray([0.3, 4.0, 300.0])
+    spread = PMTReadout(arrivals(light), CHARGES, spread=0.3)
+    seen = arrivals(light)
+    either = [PMTReadout(dataclasses.replace(seen, direct=f * seen.direct), CHARGES) for f in (0.7, 1.3)]
+    value = pairs([[0.0, 5.0, 280.0], [1.2, 0.0, 0.0]], [19.0, 21.0, 14.0])
+    expected = np.logaddexp(*(log_prob(each, value) for each in either)) - np.log(2)
+    np.testing.assert_allclose(log_prob(spread, value), expected, rtol=1e-12)
+    np.testing.assert_allclose(log_prob(spread, value[0]), expected[0], rtol=1e-12)
+    mean = (hit_probability(either[0]) + hit_probability(either[1])) / 2
+    np.testing.assert_allclose(hit_probability(spread), mean, rtol=1e-12)
+
+
 def many_draws(readout, key, n):
     """Draws of n sensors; three dead ones beside them are silent."""
-    many = PMTReadout(readout.arrivals, readout.recorded, live=np.arange(n + 3) < n)
+    many = PMTReadout(readout.arrivals, readout.recorded, live=np.arange(n + 3) < n, spread=readout.spread)
     drawn = np.asarray(draw(many, key))
     np.testing.assert_array_equal(drawn[n:], 0.0)
     return drawn[:n]
@@ -189,6 +203,16 @@ def outcomes(readout, charge_edges, time_edges):
     return silent(readout), by_charge, by_time
 
 
+def test_draws_have_the_spread():
+    """Hit fraction and charges of 30,000 sensors, half of them with 1.1 p.e., half with 4.3 p.e."""
+    n, charge_edges = 30_000, np.concatenate([np.linspace(0.25, 10.0, 39), [12.0, 20.0, 60.0]])
+    readout = PMTReadout(arrivals(3.0), CHARGES, spread=0.65)
+    charge = many_draws(readout, jax.random.key(9), n)[:, 0]
+    no_hit, by_charge, _ = outcomes(readout, charge_edges, times(3.0))
+    assert_covers(int((charge == 0).sum()), n, no_hit)
+    check_counts(np.histogram(charge[charge > 0], charge_edges)[0], by_charge / by_charge.sum())
+
+
 @pytest.mark.parametrize("source", ["sample", "photons"])
 @pytest.mark.parametrize(("mean", "direct"), [(0.4, AT_ONCE), (0.8, SCINTILLATION)])
 def test_draws_have_the_density(source, mean, direct):
@@ -229,17 +253,18 @@ LIGHT = np.array([0.7, 0.4, 6.0, 3.0, 140.0, 25.0])
 
 
 def test_gradient_in_all_parameters():
-    """Of the light of each sensor, noise, times, delays, gain, threshold."""
+    """Of the light of each sensor and its spread, noise, times, delays, gain, threshold."""
     spectrum = r3600_spectrum()
 
     def total(x):
-        indirect, dark, time, width, fraction, short, long, gain, threshold = x[:9]
+        indirect, dark, time, width, fraction, short, long, gain, threshold, spread = x[:10]
         delays = Delays(0.0, jnp.stack([fraction, 1 - fraction]), jnp.stack([short, long]), jnp.stack([0.0, long]))
-        seen = Arrivals(x[9:], indirect * x[9:], dark, time, width, START, END, indirect_delays=delays)
-        log_p = PMTReadout(seen, HitCharges(spectrum, gain, threshold)).log_prob(jnp.asarray(VALUE))
+        seen = Arrivals(x[10:], indirect * x[10:], dark, time, width, START, END, indirect_delays=delays)
+        readout = PMTReadout(seen, HitCharges(spectrum, gain, threshold), spread=spread)
+        log_p = readout.log_prob(jnp.asarray(VALUE))
         return log_p @ jnp.arange(1.0, 7.0)
 
-    constants = [0.2, 0.02, 19.0, 2.4, 0.55, 11.0, 40.0, 0.93, 0.27]
+    constants = [0.2, 0.02, 19.0, 2.4, 0.55, 11.0, 40.0, 0.93, 0.27, 0.3]
     check_gradient(total, np.concatenate([constants, LIGHT]), rtol=1e-5)
 
 
@@ -275,7 +300,8 @@ def test_dead_sensors():
     np.testing.assert_allclose(probability, [alive, 0.0, 0.0], rtol=1e-12)
 
 
-def test_hit_rows_change_nothing():
+@pytest.mark.parametrize("spread", [None, 0.2])
+def test_hit_rows_change_nothing(spread):
     """Values and gradients of two events; a hit that is not in the rows is NaN."""
     recorded = HitCharges(gain=jnp.linspace(0.9, 1.1, 300))
     light = jnp.geomspace(0.06, 30.0, 600).reshape(2, 300)
@@ -286,7 +312,7 @@ def test_hit_rows_change_nothing():
     assert rows.size == 256 * np.ceil(hit.sum() / 256)
 
     def total(light, rows):
-        log_p = PMTReadout(arrivals(light), recorded, rows=rows).log_prob(value)
+        log_p = PMTReadout(arrivals(light), recorded, spread=spread, rows=rows).log_prob(value)
         return log_p.sum(), log_p
 
     @jax.jit

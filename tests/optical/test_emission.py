@@ -59,7 +59,7 @@ def test_faces_of_sensors() -> None:
     turn = np.pi * np.arange(1, 200) / 200
     points = np.asarray(density(GaussianCone(), cosine[:, None] + 0.668 * reach * np.cos(turn), WATER, width))
     exact = points @ np.sin(turn) ** 2 * 2 / 200
-    seen = np.asarray(GaussianCone().seen(cosine, WATER, width, (reach / 2) ** 2, 0.0).density_per_sr)
+    seen = np.asarray(GaussianCone().seen(cosine, WATER, width, (reach / 2) ** 2).density_per_sr)
     assert np.abs(seen - exact).max() < 0.03 * exact.max()
     gaussian = np.asarray(density(GaussianCone(), cosine, WATER, np.hypot(width, reach / 2)))
     assert np.abs(seen - exact).sum() < np.abs(gaussian - exact).sum() / 3  # 0.23 of its fourth cumulant is left
@@ -69,15 +69,15 @@ def test_colours() -> None:
     """Light of all angles together has the colours of the source; alone, dispersion makes angles of colours."""
     cosine = WATER + np.linspace(-0.1, 0.1, 2001)
     cone = ConeWithHalo(HALO, 0.2)
-    seen = cone.seen(cosine, WATER, 0.008, 6e-5, 0.005)
-    of_cone = 0.8 * GaussianCone().seen(cosine, WATER, 0.008, 6e-5, 0.005).density_per_sr
-    light, blue, blue2 = (2e-4 * np.pi * np.asarray(each).sum() for each in seen)
+    seen = cone.seen(cosine, WATER, 0.008, 6e-5)
+    of_cone = 0.8 * GaussianCone().seen(cosine, WATER, 0.008, 6e-5).density_per_sr
+    light, blue, blue2 = (2e-4 * np.pi * np.asarray(each).sum() for each in (seen[0], *seen.colours(0.005)))
     assert blue == pytest.approx(0.0, abs=1e-6)
     assert blue2 == pytest.approx(light, abs=1e-3)
     assert 2e-4 * np.pi * np.asarray(of_cone).sum() == pytest.approx(0.8, abs=1e-6)
-    alone = GaussianCone().seen(WATER - 0.668 * 0.005, WATER, 0.005, 0.0, 0.005)
-    assert float(alone.colour_per_sr / alone.density_per_sr) == pytest.approx(1.0, abs=2e-3)
-    assert float(alone.colour2_per_sr / alone.density_per_sr) == pytest.approx(1.0, abs=4e-3)
+    alone = GaussianCone().seen(WATER - 0.668 * 0.005, WATER, 0.005, 0.0)
+    for each, tolerance in zip(alone.colours(0.005), (2e-3, 4e-3), strict=True):
+        assert float(each / alone.density_per_sr) == pytest.approx(1.0, abs=tolerance)
 
 
 def test_gaussian_cone_by_hand() -> None:
@@ -146,8 +146,8 @@ def test_gradients() -> None:
 
     def seen(x: jax.Array) -> jax.Array:
         profile = ConeWithHalo(ShowerCone(WATER), x[3])
-        density, colour, colour2 = profile.seen(x[0], x[1], x[2], x[4] ** 2, x[5])
-        return jnp.log(density) + (colour + colour2) / density
+        found = profile.seen(x[0], x[1], x[2], x[4] ** 2)
+        return jnp.log(found.density_per_sr) + sum(found.colours(x[5])) / found.density_per_sr
 
     for cosine in (WATER, 0.76, 0.7):
         check_gradient(seen, np.array([cosine, WATER - 0.003, 0.01, 0.1, 0.008, 0.005]), rtol=1e-6, step=1e-5)

@@ -209,6 +209,21 @@ def test_bends_reproduce_multiple_scattering(kinetic_mev: float) -> None:
     np.testing.assert_allclose((slope * share) @ slope.T, np.diag(slope**2 @ share), atol=2e-3 * total)
 
 
+@pytest.mark.parametrize("kinetic_mev", [80.0, 200.0, 500.0, 1000.0, 2000.0])
+def test_finer_bends(kinetic_mev: float) -> None:
+    """The sixteen next modes say nothing of the first, and hold most of what the nine leave out.
+
+    Variances of a random walk's modes fall with the square of their number: of 1/8 for all beyond eight, 1/24 is left.
+    """
+    modes, exact, share = on_grid(kinetic_mev)
+    slope, finer = np.asarray(modes.slope), np.asarray(modes.finer_rad)
+    left = share @ (np.diag(exact) - (slope**2).sum(axis=0))
+    assert finer.shape == (64, 16)
+    assert share @ (finer**2).sum(axis=1) == pytest.approx(2 / 3 * left, rel=0.25)
+    size = np.sqrt((slope[0] ** 2 @ share) * (finer**2).T @ share)
+    assert np.abs((slope[0] * share) @ finer / size).max() < 0.05
+
+
 @pytest.mark.parametrize(("kinetic_mev", "degrees"), [(200.0, 2.4), (300.0, 2.4), (500.0, 2.3), (1000.0, 2.0)])
 def test_wander_of_the_mean_direction(kinetic_mev: float, degrees: float) -> None:
     """Of all light of a track, in a plane; the angle inside it spreads by 2.2 to 2.3 degrees."""
