@@ -5,8 +5,9 @@ Inputs: an optical detector filled with water, and which particle it is. Data: c
 Inferred: the vertex, two slopes about a reference direction, the kinetic energy, the time of the start, and, of a muon,
 the amplitudes of the modes in which multiple scattering bends the track, of an electron, by how much its shower shines
 more than others of its energy. Held fixed unless a study frees them: the light of electrons that a muon knocks out, the
-width of its cone, the mean delay of indirect light, of an electron the depth of its shower. The evidences of an event
-as a muon and as an electron, which `laplace` notes as `log_evidence`, tell which one it was.
+width of its cone, the mean delay of indirect light, of an electron the depth of its shower. Direct light varies from
+sensor to sensor by what is not followed: bends of a muon finer than the modes, tracks of single particles of a shower.
+The evidences of an event as a muon and as an electron, which `laplace` notes as `log_evidence`, tell which one it was.
 """
 
 import dataclasses
@@ -103,6 +104,14 @@ PARAMETERS = (
         description="of an electron's shower, over the mean one",
     ),
     Parameter(
+        "light_spread",
+        "",
+        0.13,
+        dist.Uniform(0.0, 0.5),
+        free=False,
+        description="relative, of an electron's light at a sensor, from shower to shower",
+    ),
+    Parameter(
         "indirect_delay",
         "",
         1.0,
@@ -113,7 +122,7 @@ PARAMETERS = (
 )
 
 OF_MUONS = ("bend_1", "bend_2", "halo_fraction", "cone_width")
-OF_ELECTRONS = ("light_fluctuation", "depth_scale")
+OF_ELECTRONS = ("light_fluctuation", "depth_scale", "light_spread")
 ABSENT = {"muon": OF_ELECTRONS, "electron": OF_MUONS}
 
 
@@ -191,8 +200,8 @@ def hits(values, inputs):
         window_end_ns=inputs.window_ns[1],
         indirect_delays=inputs.delays.stretched(values["indirect_delay"]),
     )
-    spread = none.at[inputs.active].set(direct.spread)
-    return PMTReadout(arrivals, live=sensors.live, spread=spread, rows=inputs.rows)
+    spread = direct.spread if inputs.particle == "muon" else jnp.asarray(values["light_spread"])
+    return PMTReadout(arrivals, live=sensors.live, spread=none.at[inputs.active].set(spread), rows=inputs.rows)
 
 
 def emitted(values, inputs):
