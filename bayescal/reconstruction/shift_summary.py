@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpy.typing import NDArray
 
-from bayescal.likelihoods.limits import no_limits, split_limits
 from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.t0 import (
     LEAST_INFORMATION,
@@ -21,6 +20,7 @@ from bayescal.reconstruction.t0 import (
     Light,
     ShiftPosterior,
     chunk_size,
+    flashes_of,
     light_of_shift,
     log_likelihood,
     node_widths,
@@ -92,15 +92,12 @@ def find_modes(
         constraint: what else is known of the shifts.
         saturated: as for `shift_posteriors`.
     """
-    limits = no_limits(counts.shape[:1])
-    if saturated is not None:
-        counts, limits = split_limits(np.asarray(counts), saturated)
-    return _find_modes((posterior, batch, Flash(counts, limits, constraint)), light)
+    return _find_modes((posterior, batch, flashes_of(counts, constraint, saturated)), light)
 
 
 @eqx.filter_jit
 def _find_modes(rows: tuple[ShiftPosterior, ClusterBatch, Flash], light: Light) -> Modes:
-    """`find_modes`, sensors at the end of their range apart."""
+    """`find_modes` of flashes."""
 
     def one(row: tuple) -> Modes:
         posterior, batch, flash = row

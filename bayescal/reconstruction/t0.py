@@ -171,24 +171,37 @@ def shift_posteriors(
         saturated: whether a sensor stands at the end of its range, so that its count is a lower limit; none where not
             given.
     """
-    limits = no_limits(counts.shape[:1])
-    if saturated is not None:
-        counts, limits = split_limits(np.asarray(counts), saturated)
-    return _shift_posteriors((batch, counts, limits, constraint), light, grid)
+    return _shift_posteriors((batch, flashes_of(counts, constraint, saturated)), light, grid)
+
+
+def flashes_of(
+    counts: Float[Array | np.ndarray, "flash sensor"],
+    constraint: Constraint,
+    saturated: Bool[NDArray, "flash sensor"] | None = None,
+) -> Flash:
+    """Flashes, sensors at the end of their range apart.
+
+    Args:
+        counts: light [p.e.], NaN where a sensor is absent.
+        constraint: what else is known of the shifts.
+        saturated: whether a sensor stands at the end of its range, so that its count is a lower limit; none where not
+            given.
+    """
+    if saturated is None:
+        return Flash(counts, no_limits(counts.shape[:1]), constraint)
+    return Flash(*split_limits(np.asarray(counts), saturated), constraint)
 
 
 @eqx.filter_jit
-def _shift_posteriors(
-    rows: tuple[ClusterBatch, Array | np.ndarray, Limits, Constraint], light: Light, grid: Grid
-) -> ShiftPosterior:
-    """`shift_posteriors`, sensors at the end of their range apart."""
+def _shift_posteriors(rows: tuple[ClusterBatch, Flash], light: Light, grid: Grid) -> ShiftPosterior:
+    """`shift_posteriors` of flashes."""
 
-    def one(row: tuple) -> ShiftPosterior:
-        batch, counts, limits, constraint = row
-        scanned, flash = scan(batch, light, grid), Flash(counts, limits, constraint)
+    def one(row: tuple[ClusterBatch, Flash]) -> ShiftPosterior:
+        batch, flash = row
+        scanned = scan(batch, light, grid)
         return refine(scanned, promise(scanned, flash, light.readout), flash, light.readout, grid)
 
-    size = chunk_size(rows[0], rows[1].shape[-1], grid)
+    size = chunk_size(rows[0], rows[1].counts.shape[-1], grid)
     return jax.lax.map(one, jax.tree.map(jnp.asarray, rows), batch_size=size)
 
 
