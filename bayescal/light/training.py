@@ -96,10 +96,23 @@ class Recipe(eqx.Module):
     block: int = eqx.field(static=True, default=100)
 
     def optimiser(self) -> optax.GradientTransformation:
-        """Adam (D. P. Kingma, J. Ba, arXiv:1412.6980) of gradients of bounded norm."""
-        rising = round(self.warm_up * self.steps)
-        rate = optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, rising, self.steps)
-        return optax.chain(optax.clip_by_global_norm(self.largest_gradient), optax.adam(rate))
+        """Adam of gradients of bounded norm."""
+        return warmed_adam(self.steps, self.learning_rate, self.warm_up, self.largest_gradient)
+
+
+def warmed_adam(
+    steps: int, learning_rate: float, warm_up: float, largest_gradient: float
+) -> optax.GradientTransformation:
+    """Adam (D. P. Kingma, J. Ba, arXiv:1412.6980) of gradients of bounded norm; its rate rises, then falls as a cosine.
+
+    Args:
+        steps: of the optimiser.
+        learning_rate: the largest.
+        warm_up: share of the steps in which it rises from zero.
+        largest_gradient: norm to which longer gradients are shortened.
+    """
+    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, round(warm_up * steps), steps)
+    return optax.chain(optax.clip_by_global_norm(largest_gradient), optax.adam(rate))
 
 
 class Trained(NamedTuple):

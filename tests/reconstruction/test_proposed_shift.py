@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayescal.light.shift_network import NetworkSize, ShiftDensity, ShiftNetwork
+from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
+from bayescal.reconstruction.proposed_shift import (
+    Proposal,
+    WeightedShifts,
+    guessed_density,
+    proposed_density,
+    proposed_posteriors,
+    stratified_draws,
+)
+from bayescal.reconstruction.shift_summary import moments
+from bayescal.reconstruction.shift_training import new_network
+from bayescal.reconstruction.t0 import Constraint, Flash, Grid, ShiftPosterior, flashes_of, shift_posteriors
+
+N_TRACKS = 16
+N_MEASURED = 4  # tracks whose time is measured to half a centimetre
+BLIND = slice(4, 8)  # tracks without their last three sensors
+FULL = slice(8, 12)  # tracks whose brightest sensor is at the end of its range
+N_DRAWS = 2000
+GRID_ERROR = 0.01  # of its log-evidence, and of its mean in standard deviations
+
+
+class Seen(NamedTuple):
+    """Tracks, their flashes, and their posteriors by the grid."""
+
+    batch: ClusterBatch
+    flashes: Flash
+    posterior: ShiftPosterior
+
+
+@pytest.fixture(scope="module")
+def seen(toy, flash) -> Seen:
+    batch = batch_clusters(toy.tracks(1, N_TRACKS), toy.volumes)
+    rng = np.random.default_rng(2)
+    shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
+    counts = flash(toy, batch, shift, 3)
+    counts[BLIND, -3:] = np.nan
+    full = np.zeros(counts.shape, bool)
+    full[np.arange(N_TRACKS)[FULL], counts[FULL].argmax(axis=1)] = True
+    time = Constraint(shift + 0.5 * rng.normal(size=N_TRACKS), np.full(N_TRACKS, np.inf))
+    time.width_cm[:N_MEASURED] = 0.5
+    posterior = shift_posteriors(batch, counts, toy.light, Grid(24, 192), time, full)
+    return Seen(batch, flashes_of(counts, time, full), posterior)
+
+
+@pytest.fixture(scope="module")
+def network(toy, seen) -> ShiftNetwork:
+    """Not trained: it holds all shifts for equal."""
+    return new_network(jax.random.key(1), seen.batch, toy.light, "toy", NetworkSize(16, 8, 16, 2))
+
+
+@pytest.fixture(scope="module")
+def wrong(network) -> ShiftNetwork:
+    """A network whose masses differ by factors of hundreds, for no reason."""
+    weight = 2 * jax.random.normal(jax.random.key(2), network.layers[-1].weight.shape, jnp.float32)
+    return eqx.tree_at(lambda n: n.layers[-1].weight, network, weight)
+
+
+def one(rows, row: int):
+    return jax.tree.map(lambda values: jnp.asarray(values)[row], rows)
+
+
+@pytest.mark.parametrize("name", ["network", "wrong"])
+def test_the_answer_is_the_grids_whatever_the_network(toy, seen, name, request) -> None:
+    """Evidence and moments to five Monte-Carlo errors, those of independent draws, and the grid's own error.
+
+    The error of a standard deviation is taken from the fourth moment, by the weights.
+    """
+    proposal = Proposal(request.getfixturevalue(name), N_DRAWS, 0.2)
+    found = proposed_posteriors(jax.random.key(3), seen.batch, seen.flashes, toy.light, proposal)
+    mean, sd = (np.asarray(values) for values in moments(seen.posterior))
+    assert (np.asarray(found.ess) > 25).all()
+    away = np.abs(found.log_evidence - seen.posterior.log_evidence)
+    assert (away < 5 * found.log_evidence_error + GRID_ERROR).all()
+    assert (np.abs(found.mean_cm - mean) < 5 * found.mean_error_cm + GRID_ERROR * sd).all()
+    squares = (np.asarray(found.shift_cm) - mean[:, None]) ** 2
+    error = np.sqrt((np.asarray(found.weight) ** 2 * (squares - sd[:, None] ** 2) ** 2).sum(axis=1))
+    assert (np.abs(found.sd_cm**2 - sd**2) < 5 * error + 4 * GRID_ERROR * sd**2).all()
+
+
+def test_weights_are_bounded_by_the_even_share(seen, wrong) -> None:
+    """The density is at least that share of an even one, and adds up to one."""
+    for row in (0, 12):
+        found = proposed_density(one(seen.batch, row), one(seen.flashes, row), Proposal(wrong, 50, 0.1))
+        assert float(found.mass.sum()) == pytest.approx(1.0, abs=1e-12)
+        assert float(found.mass.min()) >= 0.1 / 16
+
+
+def test_a_measured_time_narrows_the_proposal(seen, network) -> None:
+    """The network holds all shifts for equal, so that the proposal is the time's normal density on the bins."""
+    cluster, flash = one(seen.batch, 0), one(seen.flashes, 0)
+    found = proposed_density(cluster, flash, Proposal(network, 50, 0.0))
+    normal = np.exp(-0.5 * ((np.asarray(found.centre_cm) - float(flash.constraint.mean_cm)) / 0.5) ** 2)
+    np.testing.assert_allclose(found.mass, normal / normal.sum(), rtol=1e-5)
+    guess = guessed_density(network, cluster, flash.counts)
+    np.testing.assert_allclose(guess.mass, 1 / 16, rtol=1e-6)
+
+
+def test_stratified_draws_follow_the_density() -> None:
+    """Of n draws n p fall into a bin of mass p, to one at each of its ends."""
+    mass = jnp.array([0.05, 0.0, 0.6, 0.35])
+    density = ShiftDensity(jnp.asarray(-1.0), jnp.asarray(3.0), mass)
+    shift, log_density = stratified_draws(jax.random.key(1), density, 1000)
+    counted, _ = np.histogram(shift, bins=[-1, 0, 1, 2, 3])
+    assert (np.abs(counted - 1000 * np.asarray(mass)) <= 2).all()
+    assert (np.diff(shift) > 0).all()
+    np.testing.assert_allclose(np.exp(log_density), np.asarray(mass)[np.floor(np.asarray(shift) + 1).astype(int)])
+
+
+def test_summaries_by_hand() -> None:
+    """Shifts of 0, 1 and 3 cm with weights of 1/4, 1/2 and 1/4; quantiles between the middles of the weights."""
+    found = WeightedShifts(jnp.array([[0.0, 1.0, 3.0]]), jnp.array([[0.25, 0.5, 0.25]]), jnp.zeros(1), jnp.zeros(1))
+    assert float(found.mean_cm[0]) == pytest.approx(1.25)
+    assert float(found.sd_cm[0]) == pytest.approx(np.sqrt(2.75 - 1.25**2))
+    assert float(found.ess[0]) == pytest.approx(8 / 3)
+    assert float(found.mean_error_cm[0]) == pytest.approx(np.sqrt(1.25**2 / 16 + 0.25**2 / 4 + 1.75**2 / 16))
+    assert float(found.log_evidence_error[0]) == pytest.approx(np.sqrt(3 / 8 - 1 / 3))
+    assert [float(found.quantile(share)[0]) for share in (0.125, 0.5, 0.6875)] == [0.0, 1.0, pytest.approx(2.0)]
