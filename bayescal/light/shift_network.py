@@ -4,8 +4,7 @@ Points go through two layers each, and their mean, weighted by photons, is what 
 depends neither on the order of the points nor on how finely a cluster is divided, as the light does not. With the
 logarithm of the light of each sensor it gives the mass of each of many equal bins of the allowed range of shifts.
 
-A graph network of this kind finds the time of single tracks to 4.5 cm rms of drift in a published study. Here its guess
-only says where the likelihood is computed (`bayescal.reconstruction.proposed_shift`).
+Its guess is never the answer: it only says where the likelihood is computed (`bayescal.reconstruction.proposed_shift`).
 """
 
 from __future__ import annotations

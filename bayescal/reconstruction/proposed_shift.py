@@ -1,4 +1,4 @@
-"""Posterior of a drift shift by weighted draws from a network's guess: the light is looked up at a few places only.
+"""Posterior of a drift shift by weighted draws from a network's guess: light is looked up where the shift may be, only.
 
 The network's density of the shift, times what a measured time says and with a small even density added to it, is where
 shifts are drawn from; each is weighted by likelihood over proposal. With the even share e a weight is at most 1/e times
@@ -6,8 +6,9 @@ what it would be for draws from the whole range, however wrong the network is: i
 nothing else. Draws are stratified, one in each of as many parts of equal probability, so that sums over them vary no
 more than over independent ones (W. G. Cochran, Sampling Techniques, 3rd ed., section 5.6).
 
-Coarse nodes (`t0.py`) serve all flashes of a cluster at once and are few where the drift is short; draws pay where the
-visibility is expensive, the drift long, and it is known which flash the cluster made.
+The light is that of the visibility at every draw, where a grid (`t0.py`) interpolates it between coarse nodes, and the
+number of draws does not grow with the drift. Nodes serve all flashes of a cluster at once, and are fewer than draws
+where the drift is short; draws are for a flash that is known to be the cluster's.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ class Proposal(eqx.Module):
     Attributes:
         network: trained for the detector.
         n_draws: places where the light of a cluster is looked up; k-hat needs 25 or more.
-        even_share: of an even density over the whole range, between zero and one.
+        even_share: of an even density over the whole range, above zero and at most one.
     """
 
     network: ShiftNetwork
     n_draws: int = eqx.field(static=True, default=64)
     even_share: float = eqx.field(static=True, default=0.1)
+
+    def __check_init__(self) -> None:
+        """Refuse a share without which weights have no bound."""
+        if not 0 < self.even_share <= 1:
+            raise ValueError(f"even_share must be above zero and at most one, it is {self.even_share}")
 
 
 class WeightedShifts(eqx.Module):
@@ -73,13 +79,13 @@ class WeightedShifts(eqx.Module):
 
     @property
     def mean_error_cm(self) -> Float[Array, "*cluster"]:
-        """Monte-Carlo error of the mean [cm], that of independent draws."""
-        return jnp.sqrt(((self.weight * self._away_cm) ** 2).sum(axis=-1))
+        """Monte-Carlo error of the mean [cm]."""
+        return _error_of_sum(self.weight * self._away_cm)
 
     @property
     def log_evidence_error(self) -> Float[Array, "*cluster"]:
-        """Monte-Carlo error of the log-evidence, that of independent draws."""
-        return jnp.sqrt(jnp.maximum(1 / self.ess - 1 / self.weight.shape[-1], 0.0))
+        """Monte-Carlo error of the log-evidence."""
+        return _error_of_sum(self.weight)
 
     @property
     def _away_cm(self) -> Float[Array, "*cluster draw"]:
@@ -89,6 +95,14 @@ class WeightedShifts(eqx.Module):
         """Shift below which this share of the probability lies [cm], between draws by interpolation."""
         below = jnp.cumsum(self.weight, axis=-1) - self.weight / 2
         return jnp.vectorize(jnp.interp, signature="(),(n),(n)->()")(share, below, self.shift_cm)
+
+
+def _error_of_sum(terms: Float[Array, "*cluster draw"]) -> Float[Array, "*cluster"]:
+    """Error of the sum of a term for each of the stratified draws, from the differences of neighbours.
+
+    They have the variance of both strata, and in addition the difference of their means.
+    """
+    return jnp.sqrt((jnp.diff(terms, axis=-1) ** 2).sum(axis=-1) / 2)
 
 
 def proposed_posteriors(

@@ -153,7 +153,7 @@ def _advance(
         seen = flashes._replace(counts=jnp.where(absent, jnp.nan, flashes.counts))
 
         def loss(layers: Any) -> Array:
-            return mean_loss(eqx.tree_at(lambda n: n.layers, network, layers), seen)
+            return _mean_loss(eqx.tree_at(lambda n: n.layers, network, layers), seen)
 
         value, gradient = jax.value_and_grad(loss)(layers)
         updates, moments = recipe.optimiser().update(gradient, moments, layers)
@@ -162,6 +162,7 @@ def _advance(
     return jax.lax.fori_loop(0, steps, one, (state, jnp.zeros(recipe.block, jnp.float32)))
 
 
+@eqx.filter_jit
 def _draw_flashes(key: PRNGKeyArray, clusters: ClusterBatch, light: Light, n_flashes: int) -> _Flashes:
     """Light of random clusters, each at a random place of its range."""
     row_key, shift_key, count_key = jax.random.split(key, 3)
@@ -172,7 +173,7 @@ def _draw_flashes(key: PRNGKeyArray, clusters: ClusterBatch, light: Light, n_fla
     return _Flashes(taken, shift, jnp.asarray(light.readout(mean_pe).sample(count_key), float))
 
 
-def mean_loss(network: ShiftNetwork, flashes: _Flashes) -> Float[Array, ""]:
+def _mean_loss(network: ShiftNetwork, flashes: _Flashes) -> Float[Array, ""]:
     """Mean loss of flashes, in the precision of the network."""
     clusters, n_bins = flashes.cluster, network.size.bins
     log_mass = jax.vmap(lambda cluster, counts: log_masses(network, cluster, counts))(clusters, flashes.counts)
