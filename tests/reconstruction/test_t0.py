@@ -16,6 +16,7 @@ from bayescal.reconstruction.t0 import (
     Constraint,
     Grid,
     ShiftPosterior,
+    flashes_of,
     make_grid,
     no_constraint,
     shift_of_time,
@@ -161,6 +162,14 @@ def test_unknown_times_constrain_nothing() -> None:
     )
     assert free.tolist() == [0.0, 0.0]
     np.testing.assert_allclose(bound, scipy.stats.norm.logpdf([0.8, 3.0], 0.8, 0.3), rtol=1e-12)
+
+
+def test_full_sensors_of_flashes_are_limits() -> None:
+    counts, full = np.array([[5.0, np.nan, 70.0]]), np.array([[False, False, True]])
+    found = flashes_of(counts, no_constraint(1), full)
+    np.testing.assert_array_equal(found.counts, [[5.0, np.nan, np.nan]])
+    assert (found.limits.sensor.tolist(), found.limits.least_pe.tolist()) == ([[2]], [[70.0]])
+    assert flashes_of(counts, no_constraint(1)).limits.sensor.shape == (1, 0)
 
 
 def test_grid_for_the_largest_range(toy) -> None:
