@@ -77,8 +77,19 @@ def log_probability(count: Array, mean: Real, overdispersion: Real) -> Real:
     """Log probability of a count; -inf for a count above zero where the mean is zero."""
     count = jnp.asarray(count, jnp.float64)
     ones = jnp.ones_like(count)
-    total = _sum_of_logs(count, mean, overdispersion) - jax.lax.stop_gradient(_sum_of_logs(count, ones, ones))
+    total = _sum_of_logs(count, *(_repeated(each, count.shape) for each in (mean, overdispersion)))
+    total -= jax.lax.stop_gradient(_sum_of_logs(count, ones, ones))
     return total - mean * log_ratio(overdispersion) - count * jnp.log1p(overdispersion)
+
+
+def _repeated(values: Real, shape: tuple[int, ...]) -> Real:
+    """Values along the leading axes that they lack, by a product with ones, of which the derivative is one, too.
+
+    The derivative of a broadcast is a sum, which XLA compiles together with its terms and which then reads a few dozen
+    arrays across their rows: for one mean a sensor that takes five times as long.
+    """
+    missing = shape[: max(len(shape) - values.ndim, 0)]
+    return jnp.tensordot(jnp.ones((*missing, 1)), values[None], axes=1) if missing else values
 
 
 @jax.custom_jvp

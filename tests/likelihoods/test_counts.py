@@ -169,6 +169,25 @@ def test_gradients_are_those_of_differences():
     check_gradient(total, np.array([1.1, 1.25, 0.15, 0.3]), rtol=1e-7, step=3e-3)
 
 
+def test_derivatives_by_one_mean_a_sensor_are_sums_over_its_counts():
+    """Gradient by reverse mode, slope by forward mode, and second derivatives."""
+    value = jnp.asarray(np.random.default_rng(4).poisson(MEAN, (6, 5)), float)
+
+    def total(mean):
+        return PhotonCounts(mean, excess_noise=1.3, model_error=0.1, dark=0.1).log_prob(value).sum()
+
+    @jax.jit
+    def derivatives(mean):
+        slope = jax.jvp(total, (mean,), (jnp.ones_like(mean),))[1]
+        return jax.grad(total)(mean), slope, jax.jacfwd(jax.grad(total))(mean)
+
+    gradient, slope, second = derivatives(jnp.asarray(MEAN))
+    of_each, slope_of_each, second_of_each = derivatives(jnp.tile(MEAN, (6, 1)))
+    np.testing.assert_allclose(gradient, of_each.sum(axis=0), rtol=1e-12)
+    assert slope == pytest.approx(float(slope_of_each), rel=1e-12)
+    np.testing.assert_allclose(second, np.einsum("tjsk->jk", second_of_each), rtol=1e-12)
+
+
 def test_dead_sensors_say_nothing():
     live = jnp.asarray([True, False, False])
 
