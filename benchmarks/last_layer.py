@@ -120,8 +120,8 @@ def calibrate(sirens: list[Siren], detector: LightDetector, held_out: Sample, n_
         begin = time.perf_counter(), time.process_time()
         found = jax.block_until_ready(fit_last_layer(tracks, data.counts, readout, prior))
         wall, processor = time.perf_counter() - begin[0], time.process_time() - begin[1]
-        errors = ", ".join(f"{kind} {100 * s:.2f} %" for kind, s in zip(kinds, found.model_error, strict=True))
-        print(f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time; s {errors}")
+        errors = ", ".join(f"{kind} {t:.3f}" for kind, t in zip(kinds, found.model_error, strict=True))
+        print(f"\n{n_tracks} tracks: {wall:.0f} s, {processor:.0f} s of processor time; t {errors}")
         members.append(found.expected_light(held_out.seen(siren), readout))
     show("one network", members[0], held_out, names)
     if len(members) > 1:

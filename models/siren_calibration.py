@@ -4,9 +4,10 @@ Inputs: a trained network with the head LogLink, and clusters of charge, tracks 
 known. Data: counts of photo-electrons of the flash that is linked to each track, one a sensor.
 
 The hidden layers stay as the library left them. ln v_j(r) = c_j + w_j . phi(r) is linear in what is inferred: the
-weights and the bias of each sensor, under independent normal priors around the library's. A relative error of the
-expected light, one for each kind of sensor, takes up what the features cannot follow. Samplers see the weights in
-coordinates in which the block Fisher matrix of a first fit is one.
+weights and the bias of each sensor, under independent normal priors around the library's. An error of the expected
+light, the same share of the counting noise for all sensors of a kind, takes up what the features cannot follow.
+Samplers see the weights in coordinates in which the block Fisher matrix of a first fit is one. Where excess noise is
+free, too, their priors alone tell the error and it apart.
 
 Light yields are held fixed: a factor on the yield of a sensor is a shift of its bias, exactly, and the prior of the
 bias is as wide as yields are unknown.
@@ -41,10 +42,10 @@ PARAMETERS = (
     Parameter(
         "model_error",
         "",
-        0.02,
+        0.05,
         dist.HalfNormal(0.1),
         per="kind",
-        description="relative error of the expected light of one track and sensor, of each kind of sensor",
+        description="error of the expected light of one track and sensor over its counting noise, of each kind",
     ),
     Parameter(
         "function_sd",

@@ -3,10 +3,13 @@
 The sensors are independent of each other given the features, so that the posterior is one Gaussian a sensor: Fisher
 scoring, H_j = sum_t J J^T / var + prior with J = d m_tj / d w_j, finds all modes in one compiled program, and H_j are
 the precisions. The features of a network that was trained on a library do not suit the detector to the last per cent.
-What they lack is a relative error s of the expected light, one for each kind of sensor, part of the counts' variance:
-without it intervals get ever narrower around light that is wrong. s is found in turn with the weights, in mean-field
-approximation: its posterior for the mean of the log-likelihood over theirs, then theirs for its root mean square. The
-mode of s would not do: it is zero as long as data are too few to tell an error from none.
+What they lack is an error of the expected light, part of the counts' variance: without it intervals get ever narrower
+around light that is wrong. The fit spreads it as it weighs counts, so that it is the same share t of the counting noise
+for all light, one for each kind of sensor: t sqrt(F m) of an expected light m. A relative error would be set by the
+bright tracks, and is far below what faint ones need. t is found in turn with the weights, in mean-field approximation:
+its posterior for the mean of the log-likelihood over theirs, then theirs for its root mean square. The mode of t would
+not do: it is zero as long as data are too few to tell an error from none. Data tell t and F only together: an F that is
+too low is taken for an error of the light.
 """
 
 from __future__ import annotations
@@ -29,15 +32,15 @@ PerSensor = Float[Array | np.ndarray, " sensor"]
 PerKind = Float[Array | np.ndarray, " kind"]
 
 START_ERROR = 0.05
-"""Relative error of the light from which its fit starts."""
+"""Error of the light, as a share of the counting noise, from which its fit starts."""
 
 _CONVERGED = 1e-4  # of a log-posterior, what the next step promises
 _UPHILL = 1e-2  # of a log-posterior: smaller losses are rounding in single precision
 _STEPS = 50
 _ROUNDS = 8
 _SETTLED = 0.05  # relative change between rounds
-_ERROR_SD = 0.1  # of the half-normal prior of s
-_COARSE = np.geomspace(1e-3, 1.0, 16)  # values of s among which its posterior is looked for
+_ERROR_SD = 0.1  # of the half-normal prior of t
+_COARSE = np.geomspace(1e-3, 1.0, 16)  # values of t among which its posterior is looked for
 _FINE = np.linspace(0.0, 1.0, 24)  # those on which it is then summed, from one end of it to the other
 _DEPTH = 10.0  # of the log-posterior at its ends
 _NODES, _NODE_WEIGHTS = np.sqrt(3) * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) / 6  # Gauss-Hermite
@@ -72,13 +75,12 @@ class LightReadout(eqx.Module):
 
         Args:
             light: that the network expects.
-            model_error: s of each kind.
+            model_error: t of each kind.
             live: which counts there are.
         """
         return PhotonCounts(
             self.light_yield * jnp.asarray(light, float),
-            excess_noise=self.of_sensors(self.excess_noise),
-            model_error=self.of_sensors(model_error),
+            excess_noise=self.of_sensors(self.excess_noise) * (1.0 + self.of_sensors(model_error) ** 2),
             dark=self.dark,
             saturation=self.saturation,
             live=live & self.live,
@@ -125,7 +127,7 @@ class LastLayerPosterior(eqx.Module):
     Attributes:
         mean: mode of the weights.
         precision_root: Cholesky factor L of the precision L L^T.
-        model_error: s of each kind; where it was fitted, its root mean square.
+        model_error: t of each kind; where it was fitted, its root mean square.
     """
 
     mean: Weights
@@ -148,7 +150,8 @@ class LastLayerPosterior(eqx.Module):
         """Light of tracks that sensors should see, and how well it is known."""
         light, sd = _light_moments(tracks, self.mean, self.precision_root)
         mean, sd = readout.light_yield * light, readout.light_yield * sd
-        return ExpectedLight(mean, sd, jnp.hypot(sd, readout.of_sensors(self.model_error) * mean))
+        noise = jnp.sqrt(readout.of_sensors(readout.excess_noise) * mean)
+        return ExpectedLight(mean, sd, jnp.hypot(sd, readout.of_sensors(self.model_error) * noise))
 
 
 def mixture(members: Sequence[ExpectedLight]) -> ExpectedLight:
@@ -181,7 +184,7 @@ def fit_last_layer(
         counts: photo-electrons, NaN where a sensor is absent.
         readout: how they are counted.
         prior: of the weights.
-        model_error: s of each kind; fitted where absent.
+        model_error: t of each kind; fitted where absent.
     """
     counts, fitted = jnp.asarray(counts, float), model_error is None
     error = jnp.full(readout.n_kinds, START_ERROR, float) if fitted else jnp.asarray(model_error, float)

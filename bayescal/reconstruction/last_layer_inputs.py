@@ -44,7 +44,7 @@ class LastLayerInputs(eqx.Module):
         saturation: photo-electrons at or above which counts are one outcome; None where there is no such limit.
         priors: priors and fixed values by name.
         centre, root: of the weights' coordinates, the prior's before there are data and the posterior's afterwards.
-        model_error: s of each kind where that is.
+        model_error: t of each kind where that is.
     """
 
     clusters: Clusters

@@ -81,7 +81,7 @@ def built(study) -> tuple:
 def test_file_holds_what_was_drawn(made, built) -> None:
     inputs, counts = built
     np.testing.assert_array_equal(counts, made.drawn.data)
-    assert CALIBRATION.read_truth(made.path.with_name("flashes.h5"))["model_error"] == 0.02
+    assert CALIBRATION.read_truth(made.path.with_name("flashes.h5"))["model_error"] == 0.05
     assert inputs.kinds == ("LCM", "ArcLight")
     assert inputs.kind[:12] == (0,) * 6 + (1,) * 6
     assert CALIBRATION.describe(inputs, counts)["tracks with a flash"] == TRACKS

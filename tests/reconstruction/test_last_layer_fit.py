@@ -140,16 +140,17 @@ def test_covariance_and_draws(case, fitted) -> None:
 
 
 def test_expected_light(case, fitted) -> None:
-    """Standard deviation J^T C J by hand, and the model error beside it; a yield multiplies both."""
+    """Standard deviation J^T C J by hand, multiplied by a yield, and the model error beside it."""
     posterior = replace(fitted[0], model_error=np.array([0.1, 0.2]))
-    found = posterior.expected_light(case.tracks, replace(READOUT, light_yield=np.full(SENSORS, 2.0)))
+    readout = replace(READOUT, light_yield=np.full(SENSORS, 2.0), excess_noise=1.5)
+    found = posterior.expected_light(case.tracks, readout)
     slope = np.asarray(jax.jacfwd(case.tracks.light)(posterior.mean))
     for track, sensor in ((0, 0), (7, 20)):
         steep = slope[track, sensor, sensor]
         covariance = posterior.covariance_root[sensor] @ posterior.covariance_root[sensor].T
         sd = 2 * np.sqrt(steep @ covariance @ steep)
         assert float(found.sd_weights[track, sensor]) == pytest.approx(sd, rel=1e-8)
-        error = (0.1, 0.2)[KIND[sensor]] * float(found.mean[track, sensor])
+        error = (0.1, 0.2)[KIND[sensor]] * np.sqrt(1.5 * float(found.mean[track, sensor]))
         assert float(found.sd[track, sensor]) == pytest.approx(np.hypot(sd, error), rel=1e-8)
     np.testing.assert_allclose(found.mean, 2 * case.tracks.light(posterior.mean), rtol=1e-12)
 
@@ -162,9 +163,9 @@ def test_mixture() -> None:
 
 
 def test_model_error_is_found(case) -> None:
-    """Five standard errors of s^2 from n counts of mean m: sqrt(2 / n) (s^2 + 1 / m)."""
-    error = np.array([0.2, 0.0])
+    """Five standard errors of t^2 from n counts, sqrt(2 / n) (1 + t^2), of which the prior takes away one or two."""
+    error = np.array([0.6, 0.0])
     counts = counts_of(case, READOUT, error, 6)
     found = fit_last_layer(case.tracks, counts, READOUT, case.prior).model_error
-    tolerance = 5 * np.sqrt(2 / (12 * TRACKS)) * (error**2 + 1 / counts.mean())
+    tolerance = 5 * np.sqrt(2 / (12 * TRACKS)) * (1 + error**2)
     assert (np.abs(np.asarray(found) ** 2 - error**2) < tolerance).all()
