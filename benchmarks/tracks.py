@@ -99,7 +99,7 @@ def print_summary(
     print(
         f"k-hat below 0.7 in {np.mean(khat < 0.7):.0%}, median {np.median(khat):.2f}; mode found in "
         f"{np.mean([fit.optimum.converged for fit in fits]):.0%}; seconds an event, median {np.median(wall_s):.1f}, "
-        f"longest {max(wall_s):.1f}; draws of a chain that failed: {sum(bool(fit.fault) for fit in fits)}"
+        f"longest {max(wall_s):.1f}"
     )
     table = Table("parameter", *(f"in central {level:.0%} (p)" for level in LEVELS), "pull: mean, rms")
     drawn = [with_place_along(fit.draws, direction) for fit, direction in zip(fits, directions, strict=True)]

@@ -127,7 +127,7 @@ class PMTReadout(dist.Distribution):
 
     def _both(self, samples: int = 0) -> PMTReadout:
         """With less and with more direct light, along a new first axis, before so many axes of samples."""
-        spread = jnp.broadcast_to(self.spread, (1,) * samples + self.batch_shape)
+        spread = jnp.broadcast_to(jnp.asarray(self.spread), (1,) * samples + self.batch_shape)
         readout = self._with_light(jnp.stack([1 - spread, 1 + spread]))
         if self.rows is None:
             return readout

@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     slope_per_sr: Real
     curvature_per_sr: Real
 
-    def colours(self, dispersion_rad: Scalar) -> tuple[Real, Real]:
+    def colours(self, dispersion_rad: Scalar) -> tuple[Reals, Reals]:
         """Density times the mean colour, and times its mean square [1/sr].
 
         The colour is the standardised delay by dispersion: positive for blue light, which is late and at larger angles.

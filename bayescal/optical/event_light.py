@@ -90,8 +90,8 @@ def make_passage(medium: Water | Scintillator, spectrum: Spectrum, reach_m: floa
         return fit.convert(kind=np.polynomial.Polynomial).coef
 
     log_loss = polynomial(-np.log(left.sum(axis=1)) / distance, _DEGREE)
-    moments = (polynomial(each, _DEGREE_OF_DISPERSION) for each in (mean, variance))
-    return Passage(log_loss, *moments, centre, reach_m)
+    mean_delay, dispersion = (polynomial(each, _DEGREE_OF_DISPERSION) for each in (mean, variance))
+    return Passage(log_loss, mean_delay, dispersion, centre, reach_m)
 
 
 class DirectLight(NamedTuple):

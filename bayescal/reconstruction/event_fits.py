@@ -9,35 +9,32 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from bayescal.inference.laplace import gaussian, importance
+from bayescal.inference.laplace import adapted, gaussian, importance
 from bayescal.inference.optimise import find_mode, prior_scale
 from bayescal.inference.optimum import Optimum
 from bayescal.inference.potential import Potential
-from bayescal.inference.short import ShortChains, no_draws
 from bayescal.model_files import ModelFile
 
 PRIOR_DRAWS = 500  # that tell the scale of the prior
 MAX_GRADIENTS = 1000  # of one search for a mode
-CHAIN_DRAWS = 200  # where weights cannot be used
-NO_CHAIN = no_draws("")
+ADAPTED = 2  # times as many draws again, where weights cannot be used
 
 
 class EventFit(NamedTuple):
     """Posterior of one event.
 
     Attributes:
-        draws: physical values by name [draw, ...].
-        fault: why these are of the Gaussian at the mode, not of the posterior; empty where they are of the posterior.
+        draws: physical values by name [draw, ...]: of the posterior where k-hat is below 0.7, else of the Gaussian at
+            its mode.
         mode: physical values at the mode, by name.
         optimum: the mode, and whether it is one.
-        khat: of the importance weights of the Gaussian's draws.
-        ess: effective number of these.
+        khat: of the importance weights.
+        ess: effective number of draws behind them.
         log_evidence: logarithm of the integral of prior times likelihood, by the same weights [nats].
         gradients: spent on the event.
     """
 
     draws: dict[str, np.ndarray]
-    fault: str
     mode: dict[str, np.ndarray]
     optimum: Optimum
     khat: float
@@ -56,15 +53,15 @@ def fit_events(
 ) -> Iterator[EventFit]:
     """Draws of each event's posterior.
 
-    They are those of Laplace's approximation by importance weights or, where k-hat forbids these, of a Hamiltonian
-    chain in its metric.
+    They are those of Laplace's approximation by importance weights and, where k-hat forbids these, also of a proposal
+    that follows what the former have shown of the posterior.
 
     Args:
         key: from `jax.random.key`.
         model: of an event.
         inputs: as the model's `prepare` makes them, one for each event, with one set of priors.
         data: one for each event.
-        n_draws: of the Gaussian, and of the posterior made of them by weight; a chain gives 200.
+        n_draws: of the Gaussian, and of the posterior made by weight.
         far_starts: physical values to search the mode from, through the model's easier problems, one for each event;
             where absent, those that the model's scans found, straight.
     """
@@ -73,26 +70,24 @@ def fit_events(
     tempered = None if far_starts is None else model.hook("tempered")
     model_key, prior_key, *event_keys = jax.random.split(key, 2 + len(alike))
     first = Potential(model.hook("model"), alike[0], data[0], model_key, measured)
-    scale, chains = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS)), ShortChains(first)
+    scale = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS))
     for number, (its_inputs, its_data, its_key) in enumerate(zip(alike, data, event_keys, strict=True)):
         potential = first.with_data(its_inputs, its_data)
         before = potential.evaluations.gradients
         begin = model.hook("start")(its_inputs, its_data) if far_starts is None else far_starts[number]
         place = potential.unconstrain(dict(begin), scale.centre)
         optimum = find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
-        weigh_key, draw_key, chain_key = jax.random.split(its_key, 3)
-        whitening = gaussian(optimum)
+        weigh_key, adapt_key, draw_key = jax.random.split(its_key, 3)
+        whitening = gaussian(optimum).dense()
         weighed = importance(weigh_key, potential, whitening, n_draws)
-        chain = NO_CHAIN if weighed.usable else chains.draw(chain_key, potential, whitening, CHAIN_DRAWS)
-        good = len(chain.x) > 0 and not chain.fault
-        x = chain.x if good else weighed.x[weighed.resample(draw_key, n_draws)]
+        if not weighed.usable:
+            weighed = adapted(adapt_key, potential, whitening, weighed, ADAPTED * n_draws)
         yield EventFit(
-            potential.constrain(x),
-            chain.fault,
+            potential.constrain(weighed.x[weighed.resample(draw_key, n_draws)]),
             potential.constrain(optimum.x),
             optimum,
             weighed.khat,
             weighed.ess,
             weighed.log_evidence,
-            potential.evaluations.gradients - before + chain.gradients,
+            potential.evaluations.gradients - before,
         )
