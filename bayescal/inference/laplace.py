@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-import scipy.special
 import scipy.stats
 import xarray as xr
 from jaxtyping import PRNGKeyArray
@@ -72,7 +71,7 @@ def adapted(
     x = np.concatenate([weighed.x, proposals[1].colour(_heavy_draws(key, size, n))])
     logs = np.stack([_log_heavy(proposal, x) for proposal in proposals])
     shares = np.log([len(weighed.x) / len(x), n / len(x)])
-    log_proposal = scipy.special.logsumexp(logs + shares[:, None], axis=0)
+    log_proposal = np.logaddexp(*(logs + shares[:, None]))
     log_own = scipy.stats.norm.logpdf(approximation.whiten(x)).sum(axis=1) - approximation.log_volume()
     values = np.concatenate([weighed.potential, [potential.value(row) for row in x[len(weighed.x) :]]])
     return weigh_known(values, x, log_proposal, log_own)
