@@ -106,7 +106,7 @@ PARAMETERS = (
     Parameter(
         "light_spread",
         "",
-        0.13,
+        0.13,  # of sensors above 3 p.e., in showers that the tests' tracer follows photon by photon
         dist.Uniform(0.0, 0.5),
         free=False,
         description="relative, of an electron's light at a sensor, from shower to shower",

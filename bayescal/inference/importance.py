@@ -87,11 +87,7 @@ def weigh(potential: Potential, x: np.ndarray, log_proposal: np.ndarray, log_own
         log_proposal: its log-density at each, up to a constant [n].
         log_own: that of the approximation, up to a constant [n].
     """
-    return weigh_known(np.array([potential.value(row) for row in x]), x, log_proposal, log_own)
-
-
-def weigh_known(values: np.ndarray, x: np.ndarray, log_proposal: np.ndarray, log_own: np.ndarray) -> Importance:
-    """The same where minus the log-density of each draw is known [n]."""
+    values = np.array([potential.value(row) for row in x])
     own = scipy.special.softmax(log_own - log_proposal)
     ratios = _ratios(values, log_proposal)
     if not np.isfinite(ratios).any():

@@ -14,7 +14,7 @@ from bayescal.inference.gaussian import Approximation, LowRankGaussian
 from bayescal.inference.gaussian import Gaussian as Gaussian
 from bayescal.inference.gaussian import gaussian as gaussian
 from bayescal.inference.importance import Importance as Importance
-from bayescal.inference.importance import weigh, weigh_known
+from bayescal.inference.importance import weigh
 from bayescal.inference.potential import CHUNK, Potential, labels
 from bayescal.inference.result import Marginals, Moments, laplace_group, low_rank_group
 
@@ -26,55 +26,10 @@ DEGREES_PER_ROOT = (
 
 def importance(key: PRNGKeyArray, potential: Potential, approximation: Approximation, n: int) -> Importance:
     """Weigh n draws of a Student t with the Gaussian's location and scale by the true density."""
-    x = approximation.colour(_heavy_draws(key, potential.size, n))
-    log_own = scipy.stats.norm.logpdf(approximation.whiten(x)).sum(axis=1) - approximation.log_volume()
-    return weigh(potential, x, _log_heavy(approximation, x), log_own)
-
-
-def _heavy_draws(key: PRNGKeyArray, size: int, n: int) -> np.ndarray:
-    """Independent Student t in whitened coordinates [n, size]."""
-    return np.asarray(jax.random.t(key, _degrees(size), (n, size)))
-
-
-def _log_heavy(approximation: Approximation, x: np.ndarray) -> np.ndarray:
-    """Log-density at unconstrained coordinates x [n, d] of such draws, coloured by an approximation."""
-    y = approximation.whiten(x)
-    return scipy.stats.t.logpdf(y, _degrees(y.shape[-1])).sum(axis=1) - approximation.log_volume()
-
-
-def _degrees(size: int) -> float:
-    return max(DEGREES, DEGREES_PER_ROOT * size**0.5)
-
-
-def adapted(
-    key: PRNGKeyArray, potential: Potential, approximation: Gaussian, weighed: Importance, n: int
-) -> Importance:
-    """Weigh n more draws, around the mean and with the covariance that weighed ones have, and all by what both make.
-
-    The covariance is shrunk towards the approximation's, which few effective draws cannot replace. All draws count as
-    those of the mixture of both proposals (A. Owen, Y. Zhou, J. Am. Stat. Assoc. 95 (2000) 135).
-
-    Args:
-        key: used once.
-        potential: called n times more.
-        approximation: which the weighed draws are of, by `importance`.
-        weighed: its draws.
-        n: further draws.
-    """
-    y, size = approximation.whiten(weighed.x), potential.size
-    mean = weighed.weights @ y
-    trust = weighed.ess / (weighed.ess + size + 2.0)
-    spread = trust * np.cov(y.T, aweights=weighed.weights, ddof=0) + (1.0 - trust) * np.eye(size)
-    factor = approximation.factor @ np.linalg.cholesky(spread)
-    centre = approximation.colour(mean)
-    proposals = (approximation, Gaussian(centre, factor @ factor.T, factor))
-    x = np.concatenate([weighed.x, proposals[1].colour(_heavy_draws(key, size, n))])
-    logs = np.stack([_log_heavy(proposal, x) for proposal in proposals])
-    shares = np.log([len(weighed.x) / len(x), n / len(x)])
-    log_proposal = np.logaddexp(*(logs + shares[:, None]))
-    log_own = scipy.stats.norm.logpdf(approximation.whiten(x)).sum(axis=1) - approximation.log_volume()
-    values = np.concatenate([weighed.potential, [potential.value(row) for row in x[len(weighed.x) :]]])
-    return weigh_known(values, x, log_proposal, log_own)
+    degrees = max(DEGREES, DEGREES_PER_ROOT * potential.size**0.5)
+    draws = np.asarray(jax.random.t(key, degrees, (n, potential.size)))
+    log_proposal = scipy.stats.t.logpdf(draws, degrees).sum(axis=1) - approximation.log_volume()
+    return weigh(potential, approximation.colour(draws), log_proposal, scipy.stats.norm.logpdf(draws).sum(axis=1))
 
 
 def moments(potential: Potential, approximation: Approximation, attributes: Mapping[str, float]) -> xr.Dataset:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from bayescal.inference.laplace import adapted, gaussian, importance
+from bayescal.inference.laplace import gaussian, importance
 from bayescal.inference.optimise import find_mode, prior_scale
 from bayescal.inference.optimum import Optimum
 from bayescal.inference.potential import Potential
@@ -17,7 +17,6 @@ from bayescal.model_files import ModelFile
 
 PRIOR_DRAWS = 500  # that tell the scale of the prior
 MAX_GRADIENTS = 1000  # of one search for a mode
-ADAPTED = 2  # times as many draws again, where weights cannot be used
 
 
 class EventFit(NamedTuple):
@@ -28,8 +27,8 @@ class EventFit(NamedTuple):
             its mode.
         mode: physical values at the mode, by name.
         optimum: the mode, and whether it is one.
-        khat: of the importance weights.
-        ess: effective number of draws behind them.
+        khat: of the importance weights of the Gaussian's draws.
+        ess: effective number of these.
         log_evidence: logarithm of the integral of prior times likelihood, by the same weights [nats].
         gradients: spent on the event.
     """
@@ -51,17 +50,14 @@ def fit_events(
     n_draws: int = 400,
     far_starts: Sequence[Mapping[str, Any]] | None = None,
 ) -> Iterator[EventFit]:
-    """Draws of each event's posterior.
-
-    They are those of Laplace's approximation by importance weights and, where k-hat forbids these, also of a proposal
-    that follows what the former have shown of the posterior.
+    """Laplace's approximation of each event's posterior, with importance weights.
 
     Args:
         key: from `jax.random.key`.
         model: of an event.
         inputs: as the model's `prepare` makes them, one for each event, with one set of priors.
         data: one for each event.
-        n_draws: of the Gaussian, and of the posterior made by weight.
+        n_draws: of the Gaussian, and of the posterior made of them by weight.
         far_starts: physical values to search the mode from, through the model's easier problems, one for each event;
             where absent, those that the model's scans found, straight.
     """
@@ -77,11 +73,8 @@ def fit_events(
         begin = model.hook("start")(its_inputs, its_data) if far_starts is None else far_starts[number]
         place = potential.unconstrain(dict(begin), scale.centre)
         optimum = find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
-        weigh_key, adapt_key, draw_key = jax.random.split(its_key, 3)
-        whitening = gaussian(optimum).dense()
-        weighed = importance(weigh_key, potential, whitening, n_draws)
-        if not weighed.usable:
-            weighed = adapted(adapt_key, potential, whitening, weighed, ADAPTED * n_draws)
+        weigh_key, draw_key = jax.random.split(its_key)
+        weighed = importance(weigh_key, potential, gaussian(optimum), n_draws)
         yield EventFit(
             potential.constrain(weighed.x[weighed.resample(draw_key, n_draws)]),
             potential.constrain(optimum.x),

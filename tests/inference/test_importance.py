@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from bayescal.inference.gaussian import Gaussian
 from bayescal.inference.importance import Bias, Importance, bias, weigh
-from bayescal.inference.laplace import adapted, importance
+from bayescal.inference.laplace import importance
 from bayescal.inference.potential import Potential
 
 
@@ -51,21 +51,6 @@ def test_weights_mend_the_moments(key):
     resampled = rate[weighed.resample(jax.random.key(1), 4000)]
     assert abs(resampled.mean() - weighed.weights @ rate) < 5.0 * 2.0 / np.sqrt(4000)
     np.testing.assert_allclose(weighed.weights.sum(), 1.0)
-
-
-def test_adapted_draws_follow_the_posterior(normal, key):
-    """From a proposal two widths off and half as wide: mean and evidence of N(0, 1), and more effective draws."""
-    off = Gaussian(np.array([2.0]), np.array([[0.25]]), np.array([[0.5]]))
-    before = importance(key, normal, off, 1000)
-    after = adapted(jax.random.key(8), normal, off, before, 1000)
-    assert len(after.x) == len(after.weights) == 2000
-    np.testing.assert_array_equal(after.x[:1000], before.x)
-    assert after.usable
-    assert after.ess > 3 * before.ess
-    error = 1.0 / np.sqrt(after.ess)
-    assert abs(after.weights @ after.x[:, 0]) < 4 * error
-    assert abs(after.log_evidence) < 4 * error
-    np.testing.assert_allclose(after.own @ after.x[:, 0], 2.0, atol=4 * 0.5 / np.sqrt(500))
 
 
 def test_bias_of_a_wider_and_shifted_normal(normal):

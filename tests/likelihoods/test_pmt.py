@@ -203,6 +203,7 @@ def outcomes(readout, charge_edges, time_edges):
     return silent(readout), by_charge, by_time
 
 
+@pytest.mark.validate
 def test_draws_have_the_spread():
     """Hit fraction and charges of 30,000 sensors, half of them with 1.1 p.e., half with 4.3 p.e."""
     n, charge_edges = 30_000, np.concatenate([np.linspace(0.25, 10.0, 39), [12.0, 20.0, 60.0]])

@@ -57,6 +57,7 @@ def test_light_of_a_point(super_kamiokande):
     np.testing.assert_allclose(found.variance_ns2, PASSAGE.spread_ns(view.distance_m) ** 2, rtol=2e-4)
 
 
+@pytest.mark.validate
 def test_nodes_suffice(super_kamiokande):
     """The change of a sensor's light from 64 to 128 nodes is below 1 % of its statistical error for 500 MeV."""
     few, many = (
@@ -72,6 +73,7 @@ def test_nodes_suffice(super_kamiokande):
     assert np.max(np.abs(few - many) / np.sqrt(many + 0.01)) < 0.01
 
 
+@pytest.mark.validate
 def test_spread_is_that_of_finer_bends(super_kamiokande):
     """Variance of the light of sensors above 1 p.e., over 200 tracks bent by the finer modes alone.
 
@@ -112,7 +114,7 @@ def test_rays_carry_all_the_light():
     assert float(forward) == pytest.approx(mean, abs=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.validate
 def test_light_of_a_straight_muon_is_that_of_its_photons(tracer, super_kamiokande, zones):
     """Direct and indirect, in total to 1 % and 3 standard errors; barrel and caps to 2 %; times of both.
 

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 
 from bayescal.flashes import Clusters, clusters_from_points
 from bayescal.light.detector import DriftVolumes
-from bayescal.reconstruction.clusters import ClusterBatch
-from bayescal.reconstruction.t0 import Light
+from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
+from bayescal.reconstruction.t0 import Constraint, Light
 
 
 class ToyLight(eqx.Module):
@@ -134,3 +134,32 @@ def dense() -> Callable[..., Dense]:
 def moved(position_cm: np.ndarray, shift_cm: np.ndarray) -> np.ndarray:
     """Points, shape (..., point, 3), shifted along x; shifts of shape (..., 1)."""
     return position_cm + shift_cm[..., None] * np.eye(3)[0]
+
+
+class Seen(NamedTuple):
+    """Tracks, their true shifts, their flashes and what is known of their times."""
+
+    batch: ClusterBatch
+    shift_cm: np.ndarray
+    counts: np.ndarray
+    constraint: Constraint
+
+
+@pytest.fixture(scope="session")
+def seen_tracks(toy, flash) -> Callable[[int, int], Seen]:
+    """So many tracks: the times of the first ones are measured to half a centimetre, as many behind lack three sensors.
+
+    Flashes have an unknown gain of 10 % of every sensor, drawn anew for each track.
+    """
+
+    def see(n_tracks: int, n_measured: int) -> Seen:
+        batch = batch_clusters(toy.tracks(1, n_tracks), toy.volumes)
+        rng = np.random.default_rng(2)
+        shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
+        counts = flash(toy, batch, shift, 3)
+        counts[n_measured : 2 * n_measured, -3:] = np.nan
+        time = Constraint(shift + 0.5 * rng.normal(size=n_tracks), np.full(n_tracks, np.inf))
+        time.width_cm[:n_measured] = 0.5
+        return Seen(batch, shift, counts, time)
+
+    return see

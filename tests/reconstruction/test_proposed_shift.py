@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bayescal.light.shift_network import NetworkSize, Scaling, ShiftDensity, ShiftNetwork, initialise_network
-from bayescal.reconstruction.clusters import ClusterBatch, batch_clusters
+from bayescal.reconstruction.clusters import ClusterBatch
 from bayescal.reconstruction.proposed_shift import (
     Proposal,
     WeightedShifts,
@@ -19,11 +19,8 @@ from bayescal.reconstruction.proposed_shift import (
     stratified_draws,
 )
 from bayescal.reconstruction.shift_summary import moments
-from bayescal.reconstruction.t0 import Constraint, Flash, Grid, ShiftPosterior, flashes_of, shift_posteriors
+from bayescal.reconstruction.t0 import Flash, Grid, ShiftPosterior, flashes_of, shift_posteriors
 
-N_TRACKS = 16
-N_MEASURED = 4  # tracks whose time is measured to half a centimetre
-BLIND = slice(4, 8)  # tracks without their last three sensors
 N_DRAWS = 1000
 ERROR_OF = {"mean_cm": "mean_error_cm", "log_evidence": "log_evidence_error"}
 GRID_ERROR = 0.01  # of its log-evidence, and of its mean in standard deviations
@@ -38,14 +35,8 @@ class Seen(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def seen(toy, flash) -> Seen:
-    batch = batch_clusters(toy.tracks(1, N_TRACKS), toy.volumes)
-    rng = np.random.default_rng(2)
-    shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
-    counts = flash(toy, batch, shift, 3)
-    counts[BLIND, -3:] = np.nan
-    time = Constraint(shift + 0.5 * rng.normal(size=N_TRACKS), np.full(N_TRACKS, np.inf))
-    time.width_cm[:N_MEASURED] = 0.5
+def seen(toy, seen_tracks) -> Seen:
+    batch, _, counts, time = seen_tracks(16, 4)
     posterior = shift_posteriors(batch, counts, toy.light, Grid(24, 192), time)
     return Seen(batch, flashes_of(counts, time), posterior)
 

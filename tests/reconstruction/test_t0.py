@@ -28,7 +28,6 @@ from bayescal.testing import assert_covers, assert_mean, check_gradient
 
 N_TRACKS = 256
 N_MEASURED = 8  # tracks whose time is measured to half a centimetre
-BLIND = slice(8, 16)  # tracks without their last three sensors
 GRID = Grid(16, 64)
 
 
@@ -43,15 +42,8 @@ class Reconstructed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def tracks(toy, flash) -> Reconstructed:
-    """Flashes with an unknown gain of 10 % of every sensor, drawn anew for each track."""
-    batch = batch_clusters(toy.tracks(1, N_TRACKS), toy.volumes)
-    rng = np.random.default_rng(2)
-    shift = rng.uniform(batch.lowest_cm, batch.highest_cm)
-    counts = flash(toy, batch, shift, 3)
-    counts[BLIND, -3:] = np.nan
-    time = Constraint(shift + 0.5 * rng.normal(size=N_TRACKS), np.full(N_TRACKS, np.inf))
-    time.width_cm[:N_MEASURED] = 0.5
+def tracks(toy, seen_tracks) -> Reconstructed:
+    batch, shift, counts, time = seen_tracks(N_TRACKS, N_MEASURED)
     return Reconstructed(batch, shift, counts, time, shift_posteriors(batch, counts, toy.light, GRID, time))
 
 
