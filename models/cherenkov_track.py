@@ -313,12 +313,9 @@ def prepare(inputs, data=None):
     """Reference direction, start, indirect light and active sensors, from coarse scans of the hits."""
     if data is None:
         return with_indirect(inputs, with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors)))
-    seed = seeded(inputs, data)
-    rows = jnp.asarray(hit_rows(np.asarray(data)))
-    inputs = eqx.tree_at(
-        lambda i: (i.frame, i.rows), inputs, (jnp.asarray(frame_about(seed.direction)), rows), is_leaf=is_absent
-    )
-    first = along_the_seed(inputs, seed, data)
+    inputs = eqx.tree_at(lambda i: i.rows, inputs, jnp.asarray(hit_rows(np.asarray(data))), is_leaf=is_absent)
+    scans = [along_the_seed(with_direction(inputs, seed.direction), seed, data) for seed in seeds(inputs, data)]
+    inputs, first, _ = max(scans, key=lambda scan: scan[-1])
     values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
     start_values = with_arrays({name: value for name, value in first.items() if name in free})
@@ -344,16 +341,28 @@ def widely_seen(values, inputs):
     return direct_of_event(emitted(values, inputs), inputs.detector.sensors, inputs.passage).mean
 
 
-def seeded(inputs, data):
-    """A coarse scan of vertex, time and direction."""
+def seeds(inputs, data):
+    """Coarse scans of vertex, time and direction, with the hits that most likely are of direct light, and with more.
+
+    Of a track that ends at a wall, few sensors are bright, and many see its reflection.
+    """
     charge, time = np.asarray(data).T
     hit = charge > 0
     sensor_m = np.asarray(inputs.detector.sensors.position_m)[hit]
-    return seed_event(sensor_m, charge[hit], time[hit], inputs.detector.tank, inputs.passage.delay_ns_per_m)
+    seen = (sensor_m, charge[hit], time[hit], inputs.detector.tank, inputs.passage.delay_ns_per_m)
+    return [seed_event(*seen, brightest=number) for number in BRIGHTEST]
+
+
+BRIGHTEST = (100, 500)  # hits of a scan
+
+
+def with_direction(inputs, direction):
+    """Inputs with slopes about a direction."""
+    return eqx.tree_at(lambda i: i.frame, inputs, jnp.asarray(frame_about(direction)))
 
 
 def along_the_seed(inputs, seed, data):
-    """No bends, the energy that makes the charge, and the most likely start on the seed's line."""
+    """The inputs, the most likely start on the seed's line and its likelihood: no bends, the energy of the charge."""
     base = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors))
     energies = jnp.geomspace(100.0, 3000.0, 40)
     light = light_of_energies(energies, base, inputs)
@@ -363,8 +372,10 @@ def along_the_seed(inputs, seed, data):
     spread = jnp.full_like(inputs.indirect, STRAY * inputs.detector.coverage / inputs.detector.sensors.n_sensors)
     rough = eqx.tree_at(lambda i: (i.indirect, i.blur_rad, i.blur_ns), inputs, (spread, BLUR_RAD[1], BLUR_NS[1]))
     rough = dataclasses.replace(rough, nodes=min(SCAN_NODES, inputs.nodes))
-    best = int(np.nanargmax(likelihood_of_lines(lines, common, rough, data)))
-    return common | {name: each[best] for name, each in lines.items()} | {"slope_1": 0.0, "slope_2": 0.0}
+    likelihoods = np.nan_to_num(likelihood_of_lines(lines, common, rough, data), nan=-np.inf)
+    best = int(np.argmax(likelihoods))
+    first = common | {name: each[best] for name, each in lines.items()} | {"slope_1": 0.0, "slope_2": 0.0}
+    return inputs, first, likelihoods[best]
 
 
 def light_length_m(kinetic_mev, inputs):

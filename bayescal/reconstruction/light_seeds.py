@@ -16,7 +16,6 @@ _FINER = 3  # rounds of scans around the best point, each with half the step
 _WIDTH_NS = 4.0  # of residuals that agree; those of scattered light do not
 _MARGIN_M = 0.5
 _BIN_NS = 1.0  # of the histogram of starts
-_BRIGHTEST = 500  # hits that the scan looks at: those of most charge are of direct light
 
 
 class EventSeed(NamedTuple):
@@ -39,6 +38,7 @@ def seed_event(
     time_ns: Float[np.ndarray, " hit"],
     tank: Tank,
     delay_ns_per_m: float,
+    brightest: int = 500,
 ) -> EventSeed:
     """The point whose light explains most of the times of hits, and the mean direction from there to the charge.
 
@@ -48,9 +48,10 @@ def seed_event(
         time_ns: their times [ns].
         tank: in which the event is.
         delay_ns_per_m: of light [ns/m].
+        brightest: hits that the scan looks at: those of most charge are of direct light.
     """
     points, step = _grid(tank), _STEP_M
-    bright = np.argsort(-charge_pe)[:_BRIGHTEST]
+    bright = np.argsort(-charge_pe)[:brightest]
     seen, times = sensor_m[bright], time_ns[bright]
     best = _best(points, seen, times, delay_ns_per_m)
     for _ in range(_FINER):
