@@ -340,7 +340,7 @@ def main() -> None:
     question = questions.add_parser("gradients", help="gradients to 400 effective samples of the worst parameter")
     question.add_argument("--charge", type=float, metavar="CM", help="charge calibration on so much track, from 50")
     question.add_argument("--methods", nargs="+", choices=METHODS, help="of ours; default: all")
-    question.add_argument("--most", type=int, default=1_000_000, help="gradients after which NumPyro's run gives up")
+    question.add_argument("--most", type=int, default=100_000, help="gradients after which NumPyro's run gives up")
     question.set_defaults(answer=gradients)
     question = questions.add_parser("steps", help="NUTS by step size, and HMC, on standard normals")
     question.set_defaults(answer=steps)

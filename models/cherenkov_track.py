@@ -134,7 +134,7 @@ class Settings(InputSettings):
     direction: tuple[float, float, float] = Field((1.0, 0.0, 0.0), description="reference for slopes in a simulation")
     window_ns: tuple[float, float] = Field((-150.0, 450.0), description="in which hits are recorded [ns]")
     event: int = Field(0, ge=0, description="number of the event in the file, from 0")
-    active_sensors: int = Field(3000, ge=1, description="sensors whose direct light is computed, the brightest")
+    least_direct_pe: float = Field(0.05, gt=0, description="light of sensors at which it follows the track [p.e.]")
     nodes: int = Field(64, ge=8, multiple_of=8, description="along the track")
 
 
@@ -143,9 +143,10 @@ class Inputs(eqx.Module):
 
     Attributes:
         detector: with its sensors; radiator and passage: water as they see it; optics: of indirect light.
-        indirect: light at every sensor, for one photoelectron that the track emits at full coverage.
+        indirect: light at every sensor, for one photoelectron that the track emits at full coverage, with faint direct
+            light where it is not computed.
         delays: of it, after the time of direct light.
-        active: numbers of the sensors whose direct light is computed; the others have none.
+        active: numbers of the sensors whose direct light is computed.
         rows: of the hits, for the likelihood; None before there are data.
         frame: axes of the slopes, the reference direction last.
         first: values to start from, by name; None before there are data.
@@ -172,7 +173,7 @@ class Inputs(eqx.Module):
     particle: str = eqx.field(static=True)
     window_ns: tuple = eqx.field(static=True)
     event: int = eqx.field(static=True)
-    active_sensors: int = eqx.field(static=True)
+    least_direct_pe: float = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
 
 
@@ -272,7 +273,7 @@ def load(settings, priors):
         particle=settings.particle,
         window_ns=settings.window_ns,
         event=settings.event,
-        active_sensors=min(settings.active_sensors, detector.sensors.n_sensors),
+        least_direct_pe=settings.least_direct_pe,
         nodes=settings.nodes,
     )
 
@@ -301,9 +302,14 @@ def light_of(values, inputs):
 
 @eqx.filter_jit
 def at_sensors(light, late, emission, values, inputs):
-    """Indirect light of one photoelectron at every sensor, and its delays after the direct light there."""
+    """Indirect light of one photoelectron at every sensor, and its delays after the direct light there.
+
+    Faint direct light of sensors that are not active goes with it.
+    """
     direct_ns = hits(values, inputs).arrivals.time_ns - emission.time_ns[0]
-    return light.mean / jnp.sum(emission.weight), indirect_delays(light, late, direct_ns)
+    direct = direct_of_event(emission, inputs.detector.sensors, inputs.passage).mean
+    faint = direct.at[inputs.active].set(0.0)
+    return (light.mean + faint) / jnp.sum(emission.weight), indirect_delays(light, late, direct_ns)
 
 
 ROUGH_DELAY = 0.6  # of indirect light in a scan, in crossings of the mean chord of the tank
@@ -319,9 +325,8 @@ def prepare(inputs, data=None):
     values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
     start_values = with_arrays({name: value for name, value in first.items() if name in free})
-    light = widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1]))
-    active = np.sort(np.argsort(-np.asarray(light))[: inputs.active_sensors])
-    found = (jnp.asarray(active), start_values)
+    light = np.asarray(widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1])))
+    found = (jnp.asarray(brightest(light, inputs.least_direct_pe)), start_values)
     return with_indirect(eqx.tree_at(lambda i: (i.active, i.first), inputs, found, is_leaf=is_absent), values)
 
 
@@ -341,6 +346,13 @@ def widely_seen(values, inputs):
     return direct_of_event(emitted(values, inputs), inputs.detector.sensors, inputs.passage).mean
 
 
+def brightest(light, least_pe):
+    """Numbers of the sensors with so much light, and of the next ones up to a tenth of all: events share programs."""
+    tenth = -(-light.size // 10)
+    count = tenth * max(1, -(-np.sum(light > least_pe) // tenth))
+    return np.sort(np.argsort(-light)[:count])
+
+
 def seeds(inputs, data):
     """Coarse scans of vertex, time and direction, with the hits that most likely are of direct light, and with more.
 
@@ -350,10 +362,10 @@ def seeds(inputs, data):
     hit = charge > 0
     sensor_m = np.asarray(inputs.detector.sensors.position_m)[hit]
     seen = (sensor_m, charge[hit], time[hit], inputs.detector.tank, inputs.passage.delay_ns_per_m)
-    return [seed_event(*seen, brightest=number) for number in BRIGHTEST]
+    return [seed_event(*seen, brightest=number) for number in SCANNED_HITS]
 
 
-BRIGHTEST = (100, 500)  # hits of a scan
+SCANNED_HITS = (100, 500)
 
 
 def with_direction(inputs, direction):
@@ -472,7 +484,7 @@ def drawn(key, values, inputs):
 
 def example(key):
     """A muon of 300 MeV in a small tank."""
-    settings = Settings(detector="eos", active_sensors=194, nodes=16)
+    settings = Settings(detector="eos", nodes=16)
     inputs = load(settings, {})
     truth = {p.name: p.nominal for p in PARAMETERS} | {"kinetic_energy": 300.0, "vertex_x": -0.8}
     data = drawn(key, with_arrays(truth), with_indirect(inputs, with_arrays(truth)))

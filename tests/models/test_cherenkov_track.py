@@ -76,6 +76,27 @@ def test_sensors_that_are_not_active_have_indirect_light_only(model, example):
     assert (np.delete(direct, np.asarray(inputs.active[:100])) == 0).all()
 
 
+def test_light_of_sensors_that_are_not_active_is_kept(model, example):
+    """Of the track for which indirect light was computed."""
+    inputs, data = example
+    truth = model.with_arrays(values(model, at_start(model, inputs, data)))
+    of_all = model.hits(truth, model.with_indirect(inputs, truth)).arrivals
+    few = type(inputs)(**(vars(inputs) | {"active": inputs.active[:100]}))
+    of_few = model.hits(truth, model.with_indirect(few, truth)).arrivals
+    lost = np.delete(np.asarray(of_all.direct), np.asarray(inputs.active[:100]))
+    assert lost.sum() > 0.1 * float(of_all.direct.sum())
+    np.testing.assert_allclose(of_few.direct + of_few.indirect, of_all.direct + of_all.indirect, rtol=1e-6)
+
+
+def test_active_sensors_are_the_bright_ones_in_tenths(model):
+    light = np.random.default_rng(1).uniform(size=95)
+    found = model.brightest(light, 0.5)
+    assert found.size % 10 == 0
+    assert set(np.flatnonzero(light > 0.5)) <= set(found)
+    assert (light[found].min() > np.delete(light, found).max()) and (np.diff(found) > 0).all()
+    assert model.brightest(light, 1e-9).size == 95
+
+
 @pytest.mark.validate
 def test_what_hits_tell_leads_to_the_mode_in_fewer_gradients(model, example):
     inputs, data = example
@@ -97,7 +118,7 @@ def test_events_share_programs_and_have_evidences(model, example):
     _, data = example
     fits = {}
     for particle in ("muon", "electron"):
-        inputs = model.load(model.Settings(detector="eos", active_sensors=194, nodes=16, particle=particle), {})
+        inputs = model.load(model.Settings(detector="eos", nodes=16, particle=particle), {})
         file = load_model("cherenkov_track")
         (fits[particle],) = fit_events(jax.random.key(2), file, [model.prepare(inputs, data)], [data])
     assert all(fit.optimum.converged for fit in fits.values())
