@@ -124,6 +124,7 @@ PARAMETERS = (
 OF_MUONS = ("bend_1", "bend_2", "halo_fraction", "cone_width")
 OF_ELECTRONS = ("light_fluctuation", "depth_scale", "light_spread")
 ABSENT = {"muon": OF_ELECTRONS, "electron": OF_MUONS}
+NODES = {"muon": 64, "electron": 16}
 
 
 class Settings(InputSettings):
@@ -135,7 +136,7 @@ class Settings(InputSettings):
     window_ns: tuple[float, float] = Field((-150.0, 450.0), description="in which hits are recorded [ns]")
     event: int = Field(0, ge=0, description="number of the event in the file, from 0")
     least_direct_pe: float = Field(0.05, gt=0, description="light of sensors at which it follows the track [p.e.]")
-    nodes: int = Field(64, ge=8, multiple_of=8, description="along the track")
+    nodes: int | None = Field(None, ge=8, multiple_of=8, description="along the track: 64 of a muon, 16 of a shower")
 
 
 class Inputs(eqx.Module):
@@ -274,7 +275,7 @@ def load(settings, priors):
         window_ns=settings.window_ns,
         event=settings.event,
         least_direct_pe=settings.least_direct_pe,
-        nodes=settings.nodes,
+        nodes=settings.nodes or NODES[settings.particle],
     )
 
 
