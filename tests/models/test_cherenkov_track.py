@@ -93,7 +93,8 @@ def test_active_sensors_are_the_bright_ones_in_tenths(model):
     found = model.brightest(light, 0.5)
     assert found.size % 10 == 0
     assert set(np.flatnonzero(light > 0.5)) <= set(found)
-    assert (light[found].min() > np.delete(light, found).max()) and (np.diff(found) > 0).all()
+    assert light[found].min() > np.delete(light, found).max()
+    assert (np.diff(found) > 0).all()
     assert model.brightest(light, 1e-9).size == 95
 
 
