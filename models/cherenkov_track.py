@@ -59,7 +59,7 @@ from bayescal.optical.zones import make_zones
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
 from bayescal.readers.optical_detector import read_optical_detector
 from bayescal.readers.pmt_hits import read_truth as read_truth
-from bayescal.reconstruction.light_seeds import seed_event, starts_along
+from bayescal.reconstruction.light_seeds import bright_sensors, seed_event, starts_along
 from bayescal.study import Field, InputSettings, NameOrPath
 
 OBSERVED = "hits"
@@ -321,13 +321,14 @@ def prepare(inputs, data=None):
     if data is None:
         return with_indirect(inputs, with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors)))
     inputs = eqx.tree_at(lambda i: i.rows, inputs, jnp.asarray(hit_rows(np.asarray(data))), is_leaf=is_absent)
-    scans = [along_the_seed(with_direction(inputs, seed.direction), seed, data) for seed in seeds(inputs, data)]
+    energy = energy_of_charge(inputs, data)
+    scans = [along_the_seed(with_direction(inputs, seed.direction), seed, energy, data) for seed in seeds(inputs, data)]
     inputs, first, _ = max(scans, key=lambda scan: scan[-1])
     values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
     start_values = with_arrays({name: value for name, value in first.items() if name in free})
     light = np.asarray(widely_seen(values, eqx.tree_at(lambda i: i.blur_rad, inputs, BLUR_RAD[1])))
-    found = (jnp.asarray(brightest(light, inputs.least_direct_pe)), start_values)
+    found = (jnp.asarray(bright_sensors(light, inputs.least_direct_pe)), start_values)
     return with_indirect(eqx.tree_at(lambda i: (i.active, i.first), inputs, found, is_leaf=is_absent), values)
 
 
@@ -347,13 +348,6 @@ def widely_seen(values, inputs):
     return direct_of_event(emitted(values, inputs), inputs.detector.sensors, inputs.passage).mean
 
 
-def brightest(light, least_pe):
-    """Numbers of the sensors with so much light, and of the next ones up to a tenth of all: events share programs."""
-    tenth = -(-light.size // 10)
-    count = tenth * max(1, -(-np.sum(light > least_pe) // tenth))
-    return np.sort(np.argsort(-light)[:count])
-
-
 def seeds(inputs, data):
     """Coarse scans of vertex, time and direction, with the hits that most likely are of direct light, and with more.
 
@@ -366,7 +360,7 @@ def seeds(inputs, data):
     return [seed_event(*seen, brightest=number) for number in SCANNED_HITS]
 
 
-SCANNED_HITS = (100, 500)
+SCANNED_HITS = (100, 500)  # the brightest
 
 
 def with_direction(inputs, direction):
@@ -374,12 +368,16 @@ def with_direction(inputs, direction):
     return eqx.tree_at(lambda i: i.frame, inputs, jnp.asarray(frame_about(direction)))
 
 
-def along_the_seed(inputs, seed, data):
-    """The inputs, the most likely start on the seed's line and its likelihood: no bends, the energy of the charge."""
-    base = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors))
+def energy_of_charge(inputs, data):
+    """Kinetic energy of a particle whose light makes the charge of all hits [MeV]."""
     energies = jnp.geomspace(100.0, 3000.0, 40)
-    light = light_of_energies(energies, base, inputs)
-    energy = jnp.interp(jnp.asarray(data)[:, 0].sum() / inputs.detector.coverage, light, energies)
+    light = light_of_energies(energies, with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors)), inputs)
+    return jnp.interp(jnp.asarray(data)[:, 0].sum() / inputs.detector.coverage, light, energies)
+
+
+def along_the_seed(inputs, seed, energy, data):
+    """The inputs, the most likely start on the seed's line, without bends, and its log-likelihood."""
+    base = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors))
     common = base | with_arrays({"kinetic_energy": energy, "bend_1": NO_BENDS, "bend_2": NO_BENDS})
     lines = with_arrays(starts_along(seed, light_length_m(energy, inputs), SCANNED))
     spread = jnp.full_like(inputs.indirect, STRAY * inputs.detector.coverage / inputs.detector.sensors.n_sensors)

@@ -1,11 +1,12 @@
-"""Where an event of an optical detector may be: coarse scans of vertex, direction and energy."""
+"""Where an event of an optical detector may be, by coarse scans of its hits, and which sensors its light reaches."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
 
 from bayescal.optical.geometry import Cylinder, Tank
@@ -78,6 +79,20 @@ def starts_along(seed: EventSeed, length_m: float, number: int) -> dict[str, Flo
     places = seed.position_m - back[:, None] * seed.direction
     times = seed.time_ns - back / SPEED_OF_LIGHT_M_PER_NS
     return dict(zip(("vertex_x", "vertex_y", "vertex_z", "event_time"), (*places.T, times), strict=True))
+
+
+def bright_sensors(light_pe: Float[np.ndarray, " sensor"], least_pe: float) -> Int[np.ndarray, " bright"]:
+    """Numbers of the sensors with more than so much light, and of the next ones up to a tenth of all.
+
+    Sets of few sizes let events share compiled programs.
+
+    Args:
+        light_pe: expected at each sensor [p.e.].
+        least_pe: of those wanted [p.e.].
+    """
+    tenth = math.ceil(light_pe.size / 10)
+    tenths = max(1, math.ceil(np.sum(light_pe > least_pe) / tenth))
+    return np.sort(np.argsort(-light_pe)[: tenths * tenth])
 
 
 def _grid(tank: Tank) -> Float[np.ndarray, "point 3"]:

@@ -88,16 +88,6 @@ def test_light_of_sensors_that_are_not_active_is_kept(model, example):
     np.testing.assert_allclose(of_few.direct + of_few.indirect, of_all.direct + of_all.indirect, rtol=1e-6)
 
 
-def test_active_sensors_are_the_bright_ones_in_tenths(model):
-    light = np.random.default_rng(1).uniform(size=95)
-    found = model.brightest(light, 0.5)
-    assert found.size % 10 == 0
-    assert set(np.flatnonzero(light > 0.5)) <= set(found)
-    assert light[found].min() > np.delete(light, found).max()
-    assert (np.diff(found) > 0).all()
-    assert model.brightest(light, 1e-9).size == 95
-
-
 @pytest.mark.validate
 def test_what_hits_tell_leads_to_the_mode_in_fewer_gradients(model, example):
     inputs, data = example

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bayescal.optical.geometry import Cylinder, Sphere, grid_on_cylinder, spiral_on_sphere
-from bayescal.reconstruction.light_seeds import seed_event
+from bayescal.reconstruction.light_seeds import bright_sensors, seed_event
 
 TANKS = {
     "cylinder": (Cylinder(16.9, 36.2), grid_on_cylinder(Cylinder(16.9, 36.2), 2.0, 50, 17, 0.254)),
@@ -47,3 +47,14 @@ def test_a_tank_smaller_than_the_steps_is_its_middle():
     sensors = spiral_on_sphere(Sphere(0.4), 50)
     seed = seed_event(sensors, np.ones(50), np.full(50, 3.0), Sphere(0.4), 4.6)
     assert np.linalg.norm(seed.position_m) < 1.5
+
+
+def test_bright_sensors_come_in_tenths():
+    light = np.random.default_rng(1).uniform(size=95)
+    found = bright_sensors(light, 0.5)
+    assert found.size % 10 == 0
+    assert set(np.flatnonzero(light > 0.5)) <= set(found)
+    assert light[found].min() > np.delete(light, found).max()
+    assert (np.diff(found) > 0).all()
+    assert bright_sensors(light, 1.0).size == 10
+    assert bright_sensors(light, 1e-9).size == 95
