@@ -5,12 +5,13 @@ Inputs: an optical detector filled with water, and which particle it is. Data: c
 Inferred: the vertex, two slopes about a reference direction, the kinetic energy, the time of the start, and, of a muon,
 the amplitudes of the modes in which multiple scattering bends the track, of an electron, by how much its shower shines
 more than others of its energy. Held fixed unless a study frees them: the light of electrons that a muon knocks out, the
-width of its cone, the mean delay of indirect light, of an electron the depth of its shower. Direct light varies from
-sensor to sensor by what is not followed: bends of a muon finer than the modes, tracks of single particles of a shower.
+width of its cone, the mean delay of indirect light, of an electron the depth of its shower. Direct light of a shower
+varies from sensor to sensor by what is not followed, the tracks of its single particles.
 The evidences of an event as a muon and as an electron, which `laplace` notes as `log_evidence`, tell which one it was.
 """
 
 import dataclasses
+from math import ceil
 from typing import Literal
 
 import equinox as eqx
@@ -202,8 +203,14 @@ def hits(values, inputs):
         window_end_ns=inputs.window_ns[1],
         indirect_delays=inputs.delays.stretched(values["indirect_delay"]),
     )
-    spread = direct.spread if inputs.particle == "muon" else jnp.asarray(values["light_spread"])
-    return PMTReadout(arrivals, live=sensors.live, spread=none.at[inputs.active].set(spread), rows=inputs.rows)
+    return PMTReadout(arrivals, live=sensors.live, spread=light_spread(values, inputs), rows=inputs.rows)
+
+
+def light_spread(values, inputs):
+    """Relative spread of the direct light of every sensor; None of a muon, all of whose bends are followed."""
+    if inputs.particle == "muon":
+        return None
+    return jnp.zeros(inputs.indirect.shape).at[inputs.active].set(values["light_spread"])
 
 
 def emitted(values, inputs):
@@ -275,8 +282,19 @@ def load(settings, priors):
         window_ns=settings.window_ns,
         event=settings.event,
         least_direct_pe=settings.least_direct_pe,
-        nodes=settings.nodes or NODES[settings.particle],
+        nodes=nodes_of(settings),
     )
+
+
+def nodes_of(settings):
+    """Nodes along the track; so few that a muon's finest bend has less than two of them a half-wave are refused."""
+    nodes = settings.nodes or NODES[settings.particle]
+    if settings.particle == "muon" and nodes < LEAST_NODES:
+        raise InputError(f"nodes = {nodes} cannot follow the bends of a muon: set {LEAST_NODES} or more in [inputs]")
+    return nodes
+
+
+LEAST_NODES = 8 * ceil(BENDING_MODES / 4)
 
 
 def priors_of(particle, priors):
@@ -424,7 +442,7 @@ def measured(values, inputs):
     """What hits of the active sensors tell of light and times."""
     expected = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs)
     seen = expected.arrivals.rows((inputs.detector.sensors.n_sensors,), inputs.active)
-    numbers, precision = told_by_hits(seen, expected.spread[inputs.active])
+    numbers, precision = told_by_hits(seen, 0.0 if expected.spread is None else expected.spread[inputs.active])
     return numbers, precision * jnp.tile(jnp.asarray(inputs.detector.sensors.live)[inputs.active], 2)
 
 
@@ -433,11 +451,14 @@ def common(batch):
     return with_common_rows(batch)
 
 
-BLUR_RAD, BLUR_NS = (0.3, 0.12), (10.0, 4.0)
+BLUR_RAD, BLUR_NS = (0.3, 0.12, 0.06, 0.02), (10.0, 4.0, 1.0, 0.0)
 
 
 def tempered(inputs, stage):
-    """A wider cone and less exact times, first much, then less."""
+    """A wider cone and less exact times, first much, then less.
+
+    The last ones lead to the bends: the posterior has many modes in the fine ones, and a wider cone fewer.
+    """
     if stage >= len(BLUR_RAD):
         return None
     return eqx.tree_at(lambda i: (i.blur_rad, i.blur_ns), inputs, (BLUR_RAD[stage], BLUR_NS[stage]))
@@ -483,7 +504,7 @@ def drawn(key, values, inputs):
 
 def example(key):
     """A muon of 300 MeV in a small tank."""
-    settings = Settings(detector="eos", nodes=16)
+    settings = Settings(detector="eos")
     inputs = load(settings, {})
     truth = {p.name: p.nominal for p in PARAMETERS} | {"kinetic_energy": 300.0, "vertex_x": -0.8}
     data = drawn(key, with_arrays(truth), with_indirect(inputs, with_arrays(truth)))

@@ -58,7 +58,7 @@ def find_mode(
     """The mode from the first of several starts that leads to one: straight, and through easier problems.
 
     Neither way is safe by itself. From far, the true problem has modes of its own; from near, the mode of an easier
-    problem may lie elsewhere. Of both ways the lower end counts.
+    problem may lie elsewhere. Both are gone roughly, and from the lower end the mode is found.
 
     Args:
         potential: minus the log-density.
@@ -75,9 +75,9 @@ def find_mode(
     found: list[Optimum] = []
     for number, start in enumerate(starts, start=1):
         told = partial(watch, number)
-        found.append(minimise(potential, start, scale, max_gradients, DECREMENT_LIMIT, partial(told, STRAIGHT)))
         if tempered is not None:
-            found.append(_follow(potential, start, scale, tempered, max_gradients, told))
+            start = _nearer(potential, start, scale, tempered, max_gradients, told)
+        found.append(minimise(potential, start, scale, max_gradients, DECREMENT_LIMIT, partial(told, STRAIGHT)))
         if _best(found).converged:
             break
     return _best(found)
@@ -89,18 +89,20 @@ def _best(found: Sequence[Optimum]) -> Optimum:
     return next((each for each in found if each.converged and each.value < lowest.value + SAME), lowest)
 
 
-def _follow(
+def _nearer(
     potential: Potential,
     start: np.ndarray,
     scale: Scale,
     tempered: Tempered,
     max_gradients: int,
     watch: Callable[[str, int, float], None],
-) -> Optimum:
-    """From a start through the easier problems, easiest first, to the true one."""
+) -> np.ndarray:
+    """The lower of two points near modes [d]: straight from the start, and through easier problems, easiest first."""
+    straight = minimise(potential, start, scale, max_gradients, ROUGH, partial(watch, STRAIGHT))
     number = 0
     while (inputs := tempered(potential.inputs, number)) is not None:
         stage = potential.with_inputs(inputs)
         start = minimise(stage, start, scale, max_gradients, ROUGH, partial(watch, f"tempered {number}")).x
         number += 1
-    return minimise(potential, start, scale, max_gradients, DECREMENT_LIMIT, partial(watch, "true problem"))
+    led = minimise(potential, start, scale, max_gradients, ROUGH, partial(watch, "true problem"))
+    return min(straight, led, key=lambda optimum: optimum.value).x

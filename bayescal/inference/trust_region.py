@@ -20,6 +20,7 @@ from bayescal.inference.potential import Potential, hessian, rough_hessian
 EIGENVALUE_FLOOR = 1e-3  # curvatures below this, in units of the prior's spread, count as plateau
 FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.5, 4.0, 1e-11  # of the trust region, in prior spreads
 RENEWALS, SHARPER = 3, 9.0  # a Hessian that exceeds the model by this factor is taken again, at most so many times
+NEAR = 0.1  # standard deviations that steps may lead away from where the Hessian was taken, for it to be the true one
 BAD_STEPS = 2  # trials in a row that the model did not predict, after which the Hessian is taken anew
 FLAT = 1e-3  # smaller predicted gains [nats] may drown in rounding: the mean slope along the step tells them then
 
@@ -60,10 +61,10 @@ class _Search:
         self.spent_before = potential.evaluations.gradients
         self.z = start / scale.spread
         self.value, self.gradient = self._evaluate(self.z)
-        self.radius, self.steps, self.bad = FIRST_RADIUS, 0, 0
+        self.radius, self.steps, self.bad, self.moved = FIRST_RADIUS, 0, 0, np.inf
         self.reason = "" if np.isfinite(self.value) else "the log-density at the start is not finite"
         self.basis = 1e-3 * np.eye(len(start))
-        self.exact = self.fresh = False
+        self.fresh = False
         self.curvature = np.eye(len(start))
         if not self.reason:
             self._guess_curvature()
@@ -87,13 +88,14 @@ class _Search:
             self._take(hessian(self.potential, self.z * self.spread, self.spread[:, None] * self.basis))
             if np.linalg.eigvalsh(self.basis.T @ self.curvature @ self.basis)[-1] < SHARPER:
                 break
-        self.basis, self.exact = _whitening(self.curvature), True
+        self.basis, self.moved = _whitening(self.curvature), 0.0
 
     def _guess_curvature(self) -> None:
         """What the data tell, where the model says that, and the prior.
 
         Or the Hessian to first order in the differences: good enough on the way, at half of the price.
         """
+        self.moved = np.inf
         known = self.potential.information(self.z * self.spread)
         if known is not None:
             self._take(known + np.diag(self.spread**-2.0))
@@ -117,7 +119,7 @@ class _Search:
         elif self.radius < SMALLEST_RADIUS:
             self.reason = "no step lowers the potential: it is not smooth here"
         elif _decrement(self.gradient, self.curvature) < self.tolerance:
-            if self.exact or self.tolerance > DECREMENT_LIMIT:
+            if self.moved < NEAR or self.tolerance > DECREMENT_LIMIT:
                 return True
             self._renew_curvature()
             return self.finished()
@@ -153,11 +155,12 @@ class _Search:
 
     def _learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """Symmetric rank-one update."""
+        self.moved += np.sqrt(max(step @ self.curvature @ step, 0.0))
         error = change - self.curvature @ step
         size = float(error @ step)
         if abs(size) > 1e-8 * np.linalg.norm(step) * np.linalg.norm(error):
             self.curvature = self.curvature + np.outer(error, error) / size
-            self.exact = self.fresh = False
+            self.fresh = False
 
     def optimum(self) -> Optimum:
         """The end of the search, in unconstrained coordinates."""

@@ -82,7 +82,6 @@ class ElectronLight(eqx.Module):
             cos_theta_c=every * self.radiator.cos_cherenkov(1.0),
             cone_width=0.0 * every,
             time_ns=jnp.asarray(shower.time_ns) + depth / SPEED_OF_LIGHT_M_PER_NS,
-            unknown_rad=jnp.zeros((self.nodes, 0)),
             profile=self.cone,
         )
 

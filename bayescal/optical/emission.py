@@ -8,12 +8,11 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erf
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike, NDArray
 
 from bayescal.optical.geometry import Tank
-from bayescal.special import INV_SQRT_2PI, SQRT_HALF
+from bayescal.special import INV_SQRT_2PI, normal_cdf
 
 Scalar = Float[Array | np.ndarray, ""] | float
 Real = Float[Array, "*n"]
@@ -113,8 +112,8 @@ class GaussianCone(eqx.Module):
         half, scale = jnp.sqrt(3.0 * flat), jnp.sqrt(total - flat + 2 * _LEAST_VARIANCE)
         offset = jnp.asarray(cos_theta) - centre
         far, near = jnp.abs(offset) + half, jnp.abs(offset) - half
-        between = erf(far / scale * SQRT_HALF) - erf(near / scale * SQRT_HALF)
-        density = between / (8 * jnp.pi * half * _share_of_cosines(centre, jnp.sqrt(narrow)))
+        between = normal_cdf(-near / scale) - normal_cdf(-far / scale)
+        density = between / (4 * jnp.pi * half * _share_of_cosines(centre, jnp.sqrt(narrow)))
         sine = jnp.sqrt(1.0 - centre**2 + _LEAST_SINE2)
         slope = -sine / total * offset
         return Seen(density, density * slope, density * (slope**2 - sine**2 / total))
@@ -148,7 +147,8 @@ class ShowerCone(_Broad):
         """Logarithm of the density up to a constant, zero at the peak."""
         power = 0.5 * self.exponent
         least = jnp.asarray(self.peak_width) ** 2
-        return -jnp.asarray(self.steepness) * ((offset**2 + least) ** power - least**power)
+        raised = jnp.exp(power * jnp.log(offset**2 + least))  # half the price of the general power
+        return -jnp.asarray(self.steepness) * (raised - least**power)
 
     def _integral(self) -> Float[Array, ""]:
         """Over the sphere [sr]; Gauss-Legendre in asinh(x/w) on both sides of the peak."""
@@ -193,7 +193,7 @@ def _cosine_variance(variance_rad2: Real, centre: Real) -> Real:
 
 def _share_of_cosines(centre: Real, scale: Real) -> Real:
     """Part of a Gaussian between cosines of -1 and 1."""
-    return 0.5 * (erf((1.0 - centre) / scale * SQRT_HALF) + erf((1.0 + centre) / scale * SQRT_HALF))
+    return normal_cdf((1.0 - centre) / scale) - normal_cdf(-(1.0 + centre) / scale)
 
 
 Profile = Isotropic | GaussianCone | ShowerCone | ConeWithHalo
@@ -209,8 +209,6 @@ class Emission(eqx.Module):
         cos_theta_c: cosine of the Cherenkov angle [node].
         cone_width: standard deviation of the angle about it [node] [rad].
         time_ns: of the emission [node] [ns].
-        unknown_rad: angles by which the axis may be off there, one standard deviation of each of some independent
-            causes, on top of which the cone's width is an average over all of them [node, cause] [rad].
         profile: intensity by angle.
         dispersion_rad: part of the cone's width that is of its colours [rad].
     """
@@ -221,7 +219,6 @@ class Emission(eqx.Module):
     cos_theta_c: Float[Array, " node"]
     cone_width: Float[Array, " node"]
     time_ns: Float[Array, " node"]
-    unknown_rad: Float[Array, "node cause"]
     profile: Profile
     dispersion_rad: Scalar = 0.0
 
@@ -237,7 +234,7 @@ def point_emission(position_m: Float[Array, " 3"], weight: Scalar, time_ns: Scal
     none = jnp.zeros(1)
     axis = jnp.array([[0.0, 0.0, 1.0]])
     light, time = (jnp.reshape(jnp.asarray(value, float), (1,)) for value in (weight, time_ns))
-    return Emission(jnp.reshape(position_m, (1, 3)), axis, light, none, none, time, jnp.zeros((1, 0)), Isotropic())
+    return Emission(jnp.reshape(position_m, (1, 3)), axis, light, none, none, time, Isotropic())
 
 
 def within(emission: Emission, tank: Tank) -> Emission:

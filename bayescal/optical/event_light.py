@@ -29,7 +29,6 @@ LEAST_PE = 1e-9
 _NODES_AT_A_TIME = 8
 _DEGREE = 10  # of the polynomial of the loss a metre in the distance
 _DEGREE_OF_DISPERSION = 4
-_LEAST_SPREAD = 1e-3  # of light, where nothing is unknown
 _POLAR = 32  # rays of a group from the axis of its light
 _AROUND = 12  # and around it
 _GROUPS = 8  # of nodes that send rays together
@@ -101,20 +100,15 @@ class DirectLight(NamedTuple):
         mean: photoelectrons of a sensor of efficiency one.
         time_ns: mean arrival time, where there is no light that from the middle of the source [ns].
         variance_ns2: of the arrival times, by the length of the source and dispersion [ns^2].
-        spread: relative standard deviation of the light by what is not known of the source's axis, below one.
     """
 
     mean: Float[Array, " sensor"]
     time_ns: Float[Array, " sensor"]
     variance_ns2: Float[Array, " sensor"]
-    spread: Float[Array, " sensor"]
 
 
 def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage) -> DirectLight:
     """Direct light of an event's nodes at sensors, a few nodes at a time, in a gradient too.
-
-    The spread is that by turns of the axis to second order, kept below one. With slopes g and curvatures h of the light
-    of nodes, and C the covariance of their turns, its square is the sum of g C g' + h C^2 h' / 2 over pairs of nodes.
 
     Args:
         emission: nodes inside the tank.
@@ -124,9 +118,7 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
     reference = emission.time_ns[0]
 
     @jax.checkpoint
-    def add(
-        total: Float[Array, "3 sensor"], nodes: Emission
-    ) -> tuple[Float[Array, "3 sensor"], Float[Array, "2 node sensor"]]:
+    def add(total: Float[Array, "3 sensor"], nodes: Emission) -> Float[Array, "3 sensor"]:
         view = sight(nodes.position_m, sensors)
         cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
         face = seen_variance(nodes.direction, cosine, view, sensors)
@@ -140,7 +132,7 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
         spread = passage.spread_ns(view.distance_m)
         late = (light, light * time + blue * spread, (light * time + 2 * blue * spread) * time + blue2 * spread**2)
         sums = jnp.stack([jnp.sum(each, axis=0) for each in late])
-        return total + sums, passed * jnp.stack([seen.slope_per_sr, seen.curvature_per_sr])
+        return total + sums
 
     count = emission.weight.shape[0]
     size = _NODES_AT_A_TIME if count % _NODES_AT_A_TIME == 0 else 1
@@ -149,18 +141,16 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
         return values.reshape(count // size, size, *values.shape[1:])
 
     parts = tuple(in_parts(each) for each in _varying(emission))
-    total, derivatives = jax.lax.scan(
-        lambda carry, each: add(carry, eqx.tree_at(_varying, emission, each)), jnp.zeros((3, sensors.n_sensors)), parts
+    total, _ = jax.lax.scan(
+        lambda carry, each: (add(carry, eqx.tree_at(_varying, emission, each)), None),
+        jnp.zeros((3, sensors.n_sensors)),
+        parts,
     )
-    slope, curvature = (derivatives[:, order].reshape(count, sensors.n_sensors) for order in (0, 1))
-    turns = emission.unknown_rad @ emission.unknown_rad.T
     centre = sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors)
     alone = passage.flight_ns(centre.distance_m)
     mean = total[0] + LEAST_PE
     first, second = (total[1] + LEAST_PE * alone) / mean, (total[2] + LEAST_PE * alone**2) / mean
-    turned = jnp.sum(slope * (turns @ slope) + curvature * (0.5 * turns**2 @ curvature), axis=0) / mean**2
-    spread = jnp.sqrt(turned / (1 + turned) + _LEAST_SPREAD**2)
-    return DirectLight(mean, reference + first, second - first**2, spread)
+    return DirectLight(mean, reference + first, second - first**2)
 
 
 def _varying(emission: Emission) -> tuple[Array, ...]:

@@ -28,10 +28,12 @@ Scalar = Float[Array | np.ndarray, ""] | float
 Real = Float[Array, "*n"]
 Reals = Float[Array | np.ndarray, "*n"] | float
 
-BENDING_MODES = 9
-"""Modes of each plane: what finer bends do to the start of the track, and the eight leading ones.
+BENDING_MODES = 25
+"""Modes of each plane: what finer bends do to the start of the track, and the leading ones.
 
-What they leave out is part of the width of the cone.
+What they leave out is part of the width of the cone. It is small enough for sensors not to notice: bends finer than
+eight leading modes brighten some sensors, and dim others, several times, and a fit without them takes that for a shift
+of the vertex along the track.
 """
 
 # ln(R / 2.15 m) as a polynomial in ln(T / 500 MeV), and back, lowest power first: fits, to 0.03 %, to the integral of
@@ -52,14 +54,13 @@ _SCATTERING_MEV = 13.6
 _RADIATION_LENGTH_M = 0.3608  # of water, PDG
 
 _TABLE_INDEX = 1.3448  # mean index of the light that 20-inch tubes see
-_TABLE_POINTS = 13  # energies of the table of bending modes
+_TABLE_POINTS = 17  # energies of the table of bending modes
 _TABLE_SCALE_M = 1.0  # the table is even in L / (L + this)
 _TABLE_LONGEST_M = 14.0  # light-emitting length at 3000 MeV
 _LARGEST_SHARE = _TABLE_LONGEST_M / (_TABLE_LONGEST_M + _TABLE_SCALE_M)
-_TABLE_NODES = 96
+_TABLE_NODES = 144
 _LEAST_REST = 1e-4  # rounds off the variance left out where it comes to zero, in units of that at the end
-_FINER_MODES = 16  # two thirds of the variance that the modes leave out; sensors hardly see the rest
-_MODE_DEGREE = 40  # in the place along the path
+_MODE_DEGREE = 72  # in the place along the path
 
 
 def beta(kinetic_mev: Reals) -> Real:
@@ -93,7 +94,7 @@ def light_emitting_length_m(kinetic_mev: Reals, index: Scalar) -> Real:
 
 
 class MuonTrack(eqx.Module):
-    """A muon: 7 numbers and 18 of its bends.
+    """A muon: 7 numbers and its bends.
 
     Attributes:
         vertex_m: where it starts [3] [m].
@@ -101,7 +102,7 @@ class MuonTrack(eqx.Module):
         kinetic_mev: at the start [MeV].
         time_ns: of the start [ns].
         frame: axes, near the direction, rows [3, 3]; see `frame_about`.
-        bending: amplitudes of the modes in both planes, standard normal a priori [2, 9].
+        bending: amplitudes of the modes in both planes, standard normal a priori [2, mode].
     """
 
     vertex_m: Float[Array | np.ndarray, " 3"]
@@ -126,7 +127,7 @@ class MuonLight(eqx.Module):
     radiator: Radiator
     halo: ShowerCone
     halo_fraction: Scalar = 0.12
-    width_rad: Scalar = 0.027
+    width_rad: Scalar = 0.0288
     nodes: int = eqx.field(static=True, default=64)
 
     def emit(self, track: MuonTrack) -> Emission:
@@ -143,7 +144,6 @@ class MuonLight(eqx.Module):
             cos_theta_c=self.radiator.cos_cherenkov(speed),
             cone_width=width,
             time_ns=jnp.asarray(track.time_ns) + path_m / SPEED_OF_LIGHT_M_PER_NS * (rule.integral @ (1.0 / speed)),
-            unknown_rad=modes.finer_rad,
             profile=ConeWithHalo(self.halo, self.halo_fraction / (1.0 + self.halo_fraction)),
             dispersion_rad=self.radiator.angle_spread_rad,
         )
@@ -161,12 +161,10 @@ class Bends(NamedTuple):
     Attributes:
         slope: of the modes [mode, node].
         rest_rad2: variance that they leave out at each node [node] [rad^2].
-        finer_rad: the next modes, given the first [node, finer mode] [rad].
     """
 
     slope: Float[Array, "mode node"]
     rest_rad2: Float[Array, " node"]
-    finer_rad: Float[Array, "node finer"]
 
 
 def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
@@ -191,7 +189,7 @@ def bending_modes(kinetic_mev: Scalar, nodes: int) -> Bends:
     end_rad2, rest = end_variance(kinetic_mev), _horner(rest_variance, place)
     above_zero = 0.5 * (rest + jnp.sqrt(rest**2 + _LEAST_REST**2))
     slope = jnp.sqrt(end_rad2) * _horner(table, place)
-    return Bends(slope[:BENDING_MODES], end_rad2 * above_zero, slope[BENDING_MODES:].T)
+    return Bends(slope, end_rad2 * above_zero)
 
 
 def end_variance(kinetic_mev: Scalar) -> Float[Array, ""]:
@@ -250,22 +248,21 @@ def _light_and_growth(
 
 
 def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArray, NDArray]:
-    """Modes at places along one path, finer ones behind them, and the variance that the former leave out there.
+    """Modes at places along one path, and the variance that they leave out there.
 
     The variance at the end is 1.
 
     A random walk's modes are extrema of int w f^2 / int f'^2/V' with f(0) = 0 and w the light: a small matrix problem
     for polynomials. With q = 1 minus its part along the leading ones, the walk's part along q has the variance
-    int V'(t) (int_t^1 w q)^2 dt / (int w q^2)^2. Of the finer modes, the combination that makes this part is taken out.
+    int V'(t) (int_t^1 w q)^2 dt / (int w q^2)^2.
     """
     rule = _rule(_TABLE_NODES)
     growth, light = growth / (rule.weight @ growth), light / (rule.weight @ light)
     share = rule.weight * light
     value, slope = _basis(rule.place)
     variance, vectors = eigh(value * share @ value.T, slope * (rule.weight / growth) @ slope.T)
-    vectors = vectors[:, ::-1][:, : BENDING_MODES - 1 + _FINER_MODES]
-    vectors = vectors * np.sign(vectors.T @ _basis(np.ones(1))[0][:, 0])
-    leading, finer = np.split(vectors, [BENDING_MODES - 1], axis=1)
+    leading = vectors[:, ::-1][:, : BENDING_MODES - 1]
+    leading = leading * np.sign(leading.T @ _basis(np.ones(1))[0][:, 0])
     kept = variance[::-1][: BENDING_MODES - 1]
     along = (leading.T @ value) @ share / kept
     start = 1.0 - along @ (leading.T @ value)
@@ -274,11 +271,8 @@ def _solve_modes(light: NDArray, growth: NDArray, place: NDArray) -> tuple[NDArr
     spread = np.sqrt(rule.weight @ (growth * later**2)) / size
     late = leading.T @ _basis(place)[0]
     modes = np.concatenate([[spread * (1.0 - along @ late)], late])
-    onto_start = finer.T @ value @ (share * start)
-    onto_start /= np.linalg.norm(onto_start)
-    beside = (finer - np.outer(finer @ onto_start, onto_start)).T @ _basis(place)[0]
     grown = np.polynomial.Legendre.fit(rule.place, rule.integral @ growth, _MODE_DEGREE, domain=[0, 1])
-    return np.concatenate([modes, beside]), grown(place) - np.sum(modes**2, axis=0)
+    return modes, grown(place) - np.sum(modes**2, axis=0)
 
 
 def _basis(place: NDArray) -> tuple[NDArray, NDArray]:

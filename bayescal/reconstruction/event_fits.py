@@ -59,11 +59,11 @@ def fit_events(
         data: one for each event.
         n_draws: of the Gaussian, and of the posterior made of them by weight.
         far_starts: physical values to search the mode from, through the model's easier problems, one for each event;
-            where absent, those that the model's scans found, straight.
+            where absent, those that the model's scans found.
     """
     alike = model.hook("common")(list(inputs)) if model.has("common") else list(inputs)
     measured = model.hook("measured") if model.has("measured") else None
-    tempered = None if far_starts is None else model.hook("tempered")
+    tempered = model.hook("tempered") if model.has("tempered") else None
     model_key, prior_key, *event_keys = jax.random.split(key, 2 + len(alike))
     first = Potential(model.hook("model"), alike[0], data[0], model_key, measured)
     scale = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS))

@@ -12,6 +12,7 @@ from bayescal.inference.optimise import minimise, prior_scale
 from bayescal.inference.potential import Potential
 from bayescal.model_files import load_model
 from bayescal.optical.emission import frame_about
+from bayescal.optical.muon import BENDING_MODES
 from bayescal.reconstruction.event_fits import fit_events
 from bayescal.testing import check_gradient
 
@@ -29,14 +30,15 @@ def example(model):
 
 
 def values(model, x):
-    """Of all parameters, from the seven of a straight track and 18 bends."""
+    """Of all parameters, from the seven of a straight track and its bends."""
     base = {p.name: p.nominal for p in model.PARAMETERS}
-    return base | dict(zip(NAMES, x[:7], strict=True)) | {"bend_1": x[7:16], "bend_2": x[16:]}
+    bends = x[7:].reshape(2, BENDING_MODES)
+    return base | dict(zip(NAMES, x[:7], strict=True)) | {"bend_1": bends[0], "bend_2": bends[1]}
 
 
 def at_start(model, inputs, data):
     first = model.start(inputs, data)
-    return np.concatenate([[float(first[name]) for name in NAMES], 0.3 * np.sin(np.arange(18.0))])
+    return np.concatenate([[float(first[name]) for name in NAMES], 0.3 * np.sin(np.arange(2.0 * BENDING_MODES))])
 
 
 def test_example_finds_the_muon_again(model, example):
@@ -52,7 +54,7 @@ def test_example_finds_the_muon_again(model, example):
 def test_gradient_is_that_of_differences(model, example):
     inputs, data = example
     x = at_start(model, inputs, data)
-    scale = np.where(np.arange(25) == 5, 300.0, 1.0)
+    scale = np.where(np.arange(7 + 2 * BENDING_MODES) == 5, 300.0, 1.0)
 
     def log_p(y):
         return model.hits(values(model, y * scale), inputs).log_prob(data).sum()
@@ -109,7 +111,7 @@ def test_events_share_programs_and_have_evidences(model, example):
     _, data = example
     fits = {}
     for particle in ("muon", "electron"):
-        inputs = model.load(model.Settings(detector="eos", nodes=16, particle=particle), {})
+        inputs = model.load(model.Settings(detector="eos", particle=particle), {})
         file = load_model("cherenkov_track")
         (fits[particle],) = fit_events(jax.random.key(2), file, [model.prepare(inputs, data)], [data])
     assert all(fit.optimum.converged for fit in fits.values())
@@ -124,12 +126,17 @@ def test_parameters_of_the_other_particle_are_refused(model):
         model.load(model.Settings(detector="eos", particle="electron"), {"bend_1": 0.0})
 
 
+def test_nodes_that_cannot_follow_the_bends_are_refused(model):
+    with pytest.raises(InputError, match="nodes = 16 cannot follow the bends of a muon: set 56 or more"):
+        model.load(model.Settings(detector="eos", nodes=16), {})
+
+
 def test_a_track_through_the_wall_has_light_only_within(model, example):
     inputs, _ = example
-    x = np.concatenate([[1.9, 0.0, 0.0, 0.0, 0.0, 300.0, 0.0], np.zeros(18)])
+    x = np.concatenate([[1.9, 0.0, 0.0, 0.0, 0.0, 300.0, 0.0], np.zeros(2 * BENDING_MODES)])
     inputs = dataclasses.replace(inputs, frame=jnp.asarray(frame_about((1.0, 0.0, 0.0))))
     leaving = model.emitted(values(model, x), inputs)
-    whole = model.emitted(values(model, x - np.eye(25)[0] * 2.0), inputs)
+    whole = model.emitted(values(model, x - np.eye(x.size)[0] * 2.0), inputs)
     assert 0.02 < float(leaving.weight.sum() / whole.weight.sum()) < 0.3
     light = jax.jit(lambda y: model.hits(values(model, y), inputs).arrivals.direct.sum())
     check_gradient(light, x, rtol=1e-5, step=1e-5)
@@ -157,7 +164,8 @@ def test_hooks_describe_the_inputs(model, example):
     found = model.describe(inputs, data)
     assert (found["sensors"], found["hits"]) == (194, int((data[:, 0] > 0).sum()))
     assert model.exposure(inputs) == (1, "events")
-    assert model.tempered(inputs, 0).blur_rad > model.tempered(inputs, 1).blur_rad
-    assert model.tempered(inputs, 2) is None
+    widths = [model.tempered(inputs, stage).blur_rad for stage in range(len(model.BLUR_RAD))]
+    assert widths == sorted(widths, reverse=True)
+    assert model.tempered(inputs, len(widths)) is None
     assert set(model.readouts(inputs)) == {"live", "event", "sensor", "batch", "x_m", "y_m", "z_m"}
     assert float(jnp.nansum(model.recorded(data, inputs)["charge"])) == pytest.approx(float(data[:, 0].sum()))

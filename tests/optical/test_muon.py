@@ -173,9 +173,10 @@ def test_variances_of_the_bends_at_500_mev() -> None:
     modes, exact, share = on_grid(500.0)
     variance = SQUARE_DEGREES * np.asarray(modes.slope)[1:] ** 2 @ share
     expected = [7.34, 1.385, 0.548, 0.290, 0.179, 0.121, 0.087, 0.066]
-    np.testing.assert_allclose(variance, expected, rtol=0.01)
-    left = SQUARE_DEGREES * (share @ np.diag(exact)) - variance.sum()
-    assert np.sqrt(left) == pytest.approx(0.69, abs=0.006)
+    np.testing.assert_allclose(variance[:8], expected, rtol=0.01)
+    whole = SQUARE_DEGREES * (share @ np.diag(exact))
+    assert np.sqrt(whole - variance[:8].sum()) == pytest.approx(0.69, abs=0.006)
+    assert np.sqrt(whole - variance.sum()) == pytest.approx(0.69 * np.sqrt(8 / 24), abs=0.02)
 
 
 @pytest.mark.parametrize("kinetic_mev", [200.0, 500.0, 1000.0])
@@ -209,21 +210,6 @@ def test_bends_reproduce_multiple_scattering(kinetic_mev: float) -> None:
     np.testing.assert_allclose((slope * share) @ slope.T, np.diag(slope**2 @ share), atol=2e-3 * total)
 
 
-@pytest.mark.parametrize("kinetic_mev", [80.0, 200.0, 500.0, 1000.0, 2000.0])
-def test_finer_bends(kinetic_mev: float) -> None:
-    """The sixteen next modes say nothing of the first, and hold most of what the nine leave out.
-
-    Variances of a random walk's modes fall with the square of their number: of 1/8 for all beyond eight, 1/24 is left.
-    """
-    modes, exact, share = on_grid(kinetic_mev)
-    slope, finer = np.asarray(modes.slope), np.asarray(modes.finer_rad)
-    left = share @ (np.diag(exact) - (slope**2).sum(axis=0))
-    assert finer.shape == (64, 16)
-    assert share @ (finer**2).sum(axis=1) == pytest.approx(2 / 3 * left, rel=0.25)
-    size = np.sqrt((slope[0] ** 2 @ share) * (finer**2).T @ share)
-    assert np.abs((slope[0] * share) @ finer / size).max() < 0.05
-
-
 @pytest.mark.parametrize(("kinetic_mev", "degrees"), [(200.0, 2.4), (300.0, 2.4), (500.0, 2.3), (1000.0, 2.0)])
 def test_wander_of_the_mean_direction(kinetic_mev: float, degrees: float) -> None:
     """Of all light of a track, in a plane; the angle inside it spreads by 2.2 to 2.3 degrees."""
@@ -235,16 +221,19 @@ def test_wander_of_the_mean_direction(kinetic_mev: float, degrees: float) -> Non
 
 
 def test_bends_start_with_the_slope_and_keep_their_sign() -> None:
-    """Leading ones zero at the start, positive at the end; no flip and no jump from 55 to 2900 MeV."""
+    """Leading ones zero at the start, positive at the end; no flip and no jump from 55 to 2900 MeV.
+
+    A place along the path has a phase proportional to the number of the mode: so have the changes with energy.
+    """
     energies = np.geomspace(55.0, 2900.0, 400)
     modes = jax.jit(jax.vmap(lambda e: bending_modes(e, 64)))(energies)
     slope = np.asarray(modes.slope)[:, 1:]
     assert (slope[:, :, -1] > 0).all()
     scale = slope[:, :, -1:]
     assert np.abs(slope[:, :, 0] / scale[:, :, 0]).max() < 0.06
-    relative = slope / scale
-    assert np.abs(np.diff(relative, axis=0)).max() < 0.03
-    assert np.abs(np.diff(relative, n=2, axis=0)).max() < 2e-3
+    relative, number = slope / scale, np.arange(1, BENDING_MODES)[:, None]
+    assert np.abs(np.diff(relative, axis=0) / number).max() < 0.005
+    assert np.abs(np.diff(relative, n=2, axis=0) / number**2).max() < 2e-4
 
 
 def test_bent_track() -> None:
@@ -257,7 +246,7 @@ def test_bent_track() -> None:
     x = (1 + np.polynomial.legendre.leggauss(64)[0]) / 2
     length = float(length_of(500.0, INDEX))
     for axis in range(3):
-        fit = np.polynomial.Legendre.fit(x, np.asarray(seen.direction)[:, axis], 45, domain=[0, 1]).integ(lbnd=0.0)
+        fit = np.polynomial.Legendre.fit(x, np.asarray(seen.direction)[:, axis], 63, domain=[0, 1]).integ(lbnd=0.0)
         moved = np.asarray(seen.position_m)[:, axis] - [1.0, 2.0, 3.0][axis]
         np.testing.assert_allclose(moved, length * fit(x), atol=1e-8)
     np.testing.assert_allclose(seen.weight, straight.weight, rtol=1e-12)
@@ -287,9 +276,9 @@ def seen_by(sensors_m: np.ndarray, emission: Emission) -> jax.Array:
 
 
 def test_gradients() -> None:
-    """The 25 numbers of a muon, fraction of the halo, width, index and light at beta 1."""
+    """The 57 numbers of a muon, fraction of the halo, width, index and light at beta 1."""
     sensors_m = np.array([[9.0, -5.0, 12.0], [0.0, -8.0, 9.0], [12.0, -9.0, 5.0], [-10.0, 0.0, -12.0]])
-    z = np.random.default_rng(5).normal(size=18)
+    z = np.random.default_rng(5).normal(size=2 * BENDING_MODES)
 
     def light(x: jax.Array) -> jax.Array:
         track = MuonTrack(x[:3], x[3:5], 100 * x[5], x[6], FRAME, x[11:].reshape(2, -1))
