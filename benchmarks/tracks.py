@@ -28,6 +28,7 @@ import scipy.stats
 from rich.console import Console
 from rich.table import Table
 
+from bayescal.cli.machine import use_compilation_cache
 from bayescal.constants import ELECTRON_MASS_MEV, MUON_MASS_MEV
 from bayescal.model_files import load_model
 from bayescal.readers.optical_detector import read_optical_detector
@@ -164,6 +165,7 @@ def main() -> None:
     )
     parser.add_argument("--both", action="store_true", help="fit as the other particle too, and compare evidences")
     arguments = parser.parse_args()
+    use_compilation_cache()
 
     study = Study(arguments.particle, arguments.events, arguments.seed)
     prepared, wall_s = study.prepared(arguments.particle)
