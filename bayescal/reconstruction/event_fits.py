@@ -1,9 +1,8 @@
-"""Posteriors of many events, in order, all through the same compiled programs."""
+"""Posteriors of many events, one after another, all through the same compiled programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +12,11 @@ from jaxtyping import PRNGKeyArray
 from bayescal.inference.laplace import gaussian, importance
 from bayescal.inference.optimise import find_mode, prior_scale
 from bayescal.inference.optimum import Optimum
-from bayescal.inference.potential import Evaluations, Potential
+from bayescal.inference.potential import Potential
 from bayescal.model_files import ModelFile
 
 PRIOR_DRAWS = 500  # that tell the scale of the prior
 MAX_GRADIENTS = 1000  # of one search for a mode
-DRAWS = 400  # of the Gaussian, and of the posterior made of them by weight
 
 
 class EventFit(NamedTuple):
@@ -49,8 +47,8 @@ def fit_events(
     model: ModelFile,
     inputs: Sequence[Any],
     data: Sequence[Any],
+    n_draws: int = 400,
     far_starts: Sequence[Mapping[str, Any]] | None = None,
-    at_a_time: int = 1,
 ) -> Iterator[EventFit]:
     """Laplace's approximation of each event's posterior, with importance weights.
 
@@ -59,10 +57,9 @@ def fit_events(
         model: of an event.
         inputs: as the model's `prepare` makes them, one for each event, with one set of priors.
         data: one for each event.
+        n_draws: of the Gaussian, and of the posterior made of them by weight.
         far_starts: physical values to search the mode from, through the model's easier problems, one for each event;
             where absent, those that the model's scans found.
-        at_a_time: events that are fitted together, each by a thread: a processor has several cores, of which the
-            programs of one small event use little more than one. The fits do not depend on it.
     """
     alike = model.hook("common")(list(inputs)) if model.has("common") else list(inputs)
     measured = model.hook("measured") if model.has("measured") else None
@@ -70,24 +67,20 @@ def fit_events(
     model_key, prior_key, *event_keys = jax.random.split(key, 2 + len(alike))
     first = Potential(model.hook("model"), alike[0], data[0], model_key, measured)
     scale = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS))
-    starts = map(model.hook("start"), alike, data) if far_starts is None else far_starts
-
-    def fit(its_inputs: Any, its_data: Any, start: Mapping[str, Any], its_key: PRNGKeyArray) -> EventFit:
+    for number, (its_inputs, its_data, its_key) in enumerate(zip(alike, data, event_keys, strict=True)):
         potential = first.with_data(its_inputs, its_data)
-        potential.evaluations = Evaluations()
-        place = potential.unconstrain(dict(start), scale.centre)
+        before = potential.evaluations.gradients
+        begin = model.hook("start")(its_inputs, its_data) if far_starts is None else far_starts[number]
+        place = potential.unconstrain(dict(begin), scale.centre)
         optimum = find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
         weigh_key, draw_key = jax.random.split(its_key)
-        weighed = importance(weigh_key, potential, gaussian(optimum), DRAWS)
-        return EventFit(
-            potential.constrain(weighed.x[weighed.resample(draw_key, DRAWS)]),
+        weighed = importance(weigh_key, potential, gaussian(optimum), n_draws)
+        yield EventFit(
+            potential.constrain(weighed.x[weighed.resample(draw_key, n_draws)]),
             potential.constrain(optimum.x),
             optimum,
             weighed.khat,
             weighed.ess,
             weighed.log_evidence,
-            potential.evaluations.gradients,
+            potential.evaluations.gradients - before,
         )
-
-    with ThreadPoolExecutor(at_a_time) as pool:
-        yield from pool.map(fit, alike, data, starts, event_keys)

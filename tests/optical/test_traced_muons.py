@@ -30,8 +30,7 @@ def test_intervals_of_muons_cover(tracer, traced_events, super_kamiokande):
     data = [jnp.asarray(event.hits) for event in events]
     prepared = [model.module.prepare(plain, each) for each in data]
     inside = {(name, level): [] for name in NAMES for level in LEVELS}
-    fits = fit_events(jax.random.key(5), model, prepared, data, at_a_time=2)
-    for event, inputs, fit in zip(events, prepared, fits, strict=True):
+    for event, inputs, fit in zip(events, prepared, fit_events(jax.random.key(5), model, prepared, data), strict=True):
         along = np.asarray(inputs.frame) @ event.direction
         truth = (*event.vertex_m, *(along[:2] / along[2]), event.kinetic_mev, event.time_ns)
         for name, true in zip(NAMES, truth, strict=True):
