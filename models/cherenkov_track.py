@@ -46,6 +46,7 @@ from bayescal.optical.event_light import (
     IndirectOptics,
     Passage,
     direct_of_event,
+    distance_from_middle_m,
     indirect_delays,
     indirect_of_event,
     indirect_optics,
@@ -190,7 +191,7 @@ def hits(values, inputs):
     """The distribution of the hits for values of the parameters."""
     emission, sensors = emitted(values, inputs), inputs.detector.sensors
     direct = direct_of_event(emission, sensors.some(inputs.active), inputs.passage)
-    flight = inputs.passage.flight_ns(distances(emission, sensors))
+    flight = inputs.passage.flight_ns(distance_from_middle_m(emission, sensors))
     none = jnp.zeros(sensors.n_sensors)
     variance = none.at[inputs.active].set(direct.variance_ns2)
     arrivals = Arrivals(
@@ -207,7 +208,7 @@ def hits(values, inputs):
 
 
 def light_spread(values, inputs):
-    """Relative spread of the direct light of every sensor; None of a muon, all of whose bends are followed."""
+    """Relative spread of the direct light of every sensor; None of a muon, whose bends are followed."""
     if inputs.particle == "muon":
         return None
     return jnp.zeros(inputs.indirect.shape).at[inputs.active].set(values["light_spread"])
@@ -224,6 +225,9 @@ def emitted(values, inputs):
     }
     shining = muon_light if inputs.particle == "muon" else electron_light
     return within(shining(start, values, inputs), inputs.detector.tank)
+
+
+light_of = eqx.filter_jit(emitted)
 
 
 def muon_light(start, values, inputs):
@@ -247,12 +251,6 @@ def electron_light(start, values, inputs):
     light = ElectronLight(inputs.radiator, cone, depth_scale=values["depth_scale"], nodes=inputs.nodes).emit(shower)
     more = track_length_spread_m(shower.kinetic_mev) / track_length_m(shower.kinetic_mev)
     return eqx.tree_at(lambda e: e.weight, light, light.weight * jnp.exp(more * values["light_fluctuation"]))
-
-
-def distances(emission, sensors):
-    """From the middle of the track's light to every sensor [m]."""
-    middle = emission.weight @ emission.position_m / jnp.sum(emission.weight)
-    return jnp.sqrt(jnp.sum((jnp.asarray(sensors.position_m) - middle) ** 2, axis=-1))
 
 
 def load(settings, priors):
@@ -314,12 +312,6 @@ def with_indirect(inputs, values):
 
 
 @eqx.filter_jit
-def light_of(values, inputs):
-    """`emitted`, compiled."""
-    return emitted(values, inputs)
-
-
-@eqx.filter_jit
 def at_sensors(light, late, emission, values, inputs):
     """Indirect light of one photoelectron at every sensor, and its delays after the direct light there.
 
@@ -340,7 +332,7 @@ def prepare(inputs, data=None):
         return with_indirect(inputs, with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors)))
     inputs = eqx.tree_at(lambda i: i.rows, inputs, jnp.asarray(hit_rows(np.asarray(data))), is_leaf=is_absent)
     energy = energy_of_charge(inputs, data)
-    scans = [along_the_seed(with_direction(inputs, seed.direction), seed, energy, data) for seed in seeds(inputs, data)]
+    scans = [along_the_seed(inputs, seed, energy, data) for seed in seeds(inputs, data)]
     inputs, first, _ = max(scans, key=lambda scan: scan[-1])
     values = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors) | first)
     free = {p.name for p in PARAMETERS if is_free(inputs.priors.get(p.name, p.default))} - {*ABSENT[inputs.particle]}
@@ -381,11 +373,6 @@ def seeds(inputs, data):
 SCANNED_HITS = (100, 500)  # the brightest
 
 
-def with_direction(inputs, direction):
-    """Inputs with slopes about a direction."""
-    return eqx.tree_at(lambda i: i.frame, inputs, jnp.asarray(frame_about(direction)))
-
-
 def energy_of_charge(inputs, data):
     """Kinetic energy of a particle whose light makes the charge of all hits [MeV]."""
     energies = jnp.geomspace(100.0, 3000.0, 40)
@@ -394,7 +381,8 @@ def energy_of_charge(inputs, data):
 
 
 def along_the_seed(inputs, seed, energy, data):
-    """The inputs, the most likely start on the seed's line, without bends, and its log-likelihood."""
+    """Inputs with slopes about the seed's line, the most likely start on it, without bends, and its log-likelihood."""
+    inputs = eqx.tree_at(lambda i: i.frame, inputs, jnp.asarray(frame_about(seed.direction)))
     base = with_arrays(fixed_or_nominal(PARAMETERS, inputs.priors))
     common = base | with_arrays({"kinetic_energy": energy, "bend_1": NO_BENDS, "bend_2": NO_BENDS})
     lines = with_arrays(starts_along(seed, light_length_m(energy, inputs), SCANNED))

@@ -98,11 +98,11 @@ def _nearer(
     watch: Callable[[str, int, float], None],
 ) -> np.ndarray:
     """The lower of two points near modes [d]: straight from the start, and through easier problems, easiest first."""
-    straight = minimise(potential, start, scale, max_gradients, ROUGH, partial(watch, STRAIGHT))
+    straight = minimise(potential, start, scale, max_gradients, ROUGH, partial(watch, "straight, roughly"))
     number = 0
     while (inputs := tempered(potential.inputs, number)) is not None:
         stage = potential.with_inputs(inputs)
         start = minimise(stage, start, scale, max_gradients, ROUGH, partial(watch, f"tempered {number}")).x
         number += 1
-    led = minimise(potential, start, scale, max_gradients, ROUGH, partial(watch, "true problem"))
+    led = minimise(potential, start, scale, max_gradients, ROUGH, partial(watch, "tempered, roughly"))
     return min(straight, led, key=lambda optimum: optimum.value).x

@@ -40,8 +40,8 @@ class Optimum:
 
     Attributes:
         x: the point, unconstrained [d].
-        value, gradient, hessian: the potential and its derivatives there; the Hessian is the true one at a mode, in a
-            large space as far as few directions tell.
+        value, gradient, hessian: the potential and its derivatives there; the Hessian is the true one within 0.1
+            standard deviations of a mode, in a large space as far as few directions tell.
         decrement: g^T H^-1 g, infinite while H is not positive definite.
         steps: trial steps; gradients: evaluations of the gradient.
         reason: empty if the point is a mode, otherwise why the search gave up.

@@ -51,7 +51,10 @@ def minimise(
 
 
 class _Search:
-    """State of one search, in units of the prior's spread: point z, model (gradient, curvature), radius."""
+    """State of one search, in units of the prior's spread: point z, model (gradient, curvature), radius.
+
+    `moved` is how far trials led from where the true Hessian was taken, in standard deviations; infinite before it was.
+    """
 
     def __init__(
         self, potential: Potential, start: np.ndarray, scale: Scale, max_gradients: int, tolerance: float
@@ -155,7 +158,7 @@ class _Search:
 
     def _learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """Symmetric rank-one update."""
-        self.moved += np.sqrt(max(step @ self.curvature @ step, 0.0))
+        self.moved += float(np.linalg.norm(np.linalg.solve(self.basis, step)))
         error = change - self.curvature @ step
         size = float(error @ step)
         if abs(size) > 1e-8 * np.linalg.norm(step) * np.linalg.norm(error):

@@ -146,11 +146,15 @@ def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage)
         jnp.zeros((3, sensors.n_sensors)),
         parts,
     )
-    centre = sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors)
-    alone = passage.flight_ns(centre.distance_m)
+    alone = passage.flight_ns(distance_from_middle_m(emission, sensors))
     mean = total[0] + LEAST_PE
     first, second = (total[1] + LEAST_PE * alone) / mean, (total[2] + LEAST_PE * alone**2) / mean
     return DirectLight(mean, reference + first, second - first**2)
+
+
+def distance_from_middle_m(emission: Emission, sensors: Photosensors) -> Float[Array, " sensor"]:
+    """From the middle of the light of a source to every sensor [m]."""
+    return sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors).distance_m
 
 
 def _varying(emission: Emission) -> tuple[Array, ...]:

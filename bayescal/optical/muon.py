@@ -31,9 +31,9 @@ Reals = Float[Array | np.ndarray, "*n"] | float
 BENDING_MODES = 25
 """Modes of each plane: what finer bends do to the start of the track, and the leading ones.
 
-What they leave out is part of the width of the cone. It is small enough for sensors not to notice: bends finer than
-eight leading modes brighten some sensors, and dim others, several times, and a fit without them takes that for a shift
-of the vertex along the track.
+What they leave out is part of the width of the cone. Sensors hardly notice it, unlike bends finer than eight
+leading modes, which brighten some sensors and dim others several times: a fit without these shifts the vertex along the
+track instead.
 """
 
 # ln(R / 2.15 m) as a polynomial in ln(T / 500 MeV), and back, lowest power first: fits, to 0.03 %, to the integral of

@@ -223,7 +223,8 @@ def test_wander_of_the_mean_direction(kinetic_mev: float, degrees: float) -> Non
 def test_bends_start_with_the_slope_and_keep_their_sign() -> None:
     """Leading ones zero at the start, positive at the end; no flip and no jump from 55 to 2900 MeV.
 
-    A place along the path has a phase proportional to the number of the mode: so have the changes with energy.
+    A place along the path has a phase proportional to the number of the mode: so are first changes with energy, and
+    second ones to its square. A flip would be a change by 2.
     """
     energies = np.geomspace(55.0, 2900.0, 400)
     modes = jax.jit(jax.vmap(lambda e: bending_modes(e, 64)))(energies)
