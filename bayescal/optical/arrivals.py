@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal.special import log_normal_cdf, log_normal_pdf, normal_cdf
+from bayescal.special import SQRT_HALF, erfcx_positive, log_normal_cdf, log_normal_pdf, normal_cdf, normal_pdf
 
 Real = Float[Array, "..."]
 Scalar = Float[Array, ""] | float
@@ -250,27 +250,50 @@ class _Light(NamedTuple):
 
     def come(self, late_ns: Real, width_ns: Real) -> Real:
         """Photoelectrons that have come by `late_ns` after the mean normal time."""
-        begun = self._begun(late_ns, width_ns, 1.0)
-        return self.prompt * normal_cdf(late_ns / width_ns) + begun - self._pending(late_ns, width_ns)
+        width = self._width(width_ns)
+        come = delayed_cdf((late_ns[..., None] - self.start_ns) / width, width / self.constant_ns)
+        return self.prompt * normal_cdf(late_ns / width_ns) + (self.delayed * come).sum(axis=-1)
 
     def to_come(self, late_ns: Real, width_ns: Real) -> Real:
         """Photoelectrons that come later, with relative accuracy."""
-        not_begun = self._begun(late_ns, width_ns, -1.0)
-        return self.prompt * normal_cdf(-late_ns / width_ns) + not_begun + self._pending(late_ns, width_ns)
+        not_begun = normal_cdf((self.start_ns - late_ns[..., None]) / self._width(width_ns))
+        pending = self.constant_ns * jnp.exp(self.log_delayed(late_ns, width_ns))
+        return self.prompt * normal_cdf(-late_ns / width_ns) + (self.delayed * (not_begun + pending)).sum(axis=-1)
 
     def _width(self, width_ns: Real) -> Float[Array, "*batch component"]:
         """Of the start of each component [ns]."""
         return jnp.sqrt(width_ns[..., None] ** 2 + self.spread_ns**2)
 
-    def _begun(self, late_ns: Real, width_ns: Real, side: float) -> Real:
-        """Photoelectrons whose exponential delay has begun, or, on the side -1, has not."""
-        begun = normal_cdf(side * (late_ns[..., None] - self.start_ns) / self._width(width_ns))
-        return (self.delayed * begun).sum(axis=-1)
 
-    def _pending(self, late_ns: Real, width_ns: Real) -> Real:
-        """Photoelectrons whose exponential delay has begun and is not over: N tau h."""
-        density = jnp.exp(self.log_delayed(late_ns, width_ns))
-        return (self.delayed * self.constant_ns * density).sum(axis=-1)
+def delayed_cdf(late: Real, ratio: Real) -> Real:
+    """H: probability that a standard normal time plus an exponential delay of mean 1/ratio is below `late`."""
+    return _cdf_and_pending(late, ratio)[0]
+
+
+@jax.custom_jvp
+def _cdf_and_pending(late: Real, ratio: Real) -> tuple[Real, Real]:
+    """H = Phi(a) - p and p = exp(r^2/2 - a r) Phi(a - r), for a = late and r = ratio.
+
+    Both by exp(-a^2/2) erfcx alone: no logarithm, and one exponential more where a > r.
+    """
+    over = late - ratio
+    density = jnp.exp(-0.5 * late**2)
+    tail, its_tail = (0.5 * density * erfcx_positive(SQRT_HALF * jnp.abs(each)) for each in (late, over))
+    decay = jnp.exp(jnp.where(over > 0, ratio * (0.5 * ratio - late), -jnp.inf))
+    pending = jnp.where(over > 0, decay - its_tail, its_tail)
+    return jnp.where(late > 0, 1.0 - tail, tail) - pending, pending
+
+
+@_cdf_and_pending.defjvp
+def _cdf_and_pending_jvp(
+    primals: tuple[Real, Real], tangents: tuple[Real, Real]
+) -> tuple[tuple[Real, Real], tuple[Real, Real]]:
+    """H' = r p da + ((a - r) p + phi(a)) dr, p' = phi(a) da - H'."""
+    (late, ratio), (d_late, d_ratio) = primals, tangents
+    value, pending = _cdf_and_pending(late, ratio)
+    begun = normal_pdf(late)
+    change = ratio * pending * d_late + ((late - ratio) * pending + begun) * d_ratio
+    return (value, pending), (change, begun * d_late - change)
 
 
 def log_delayed(late_ns: Real, width_ns: Real, constant_ns: Real | float) -> Real:
