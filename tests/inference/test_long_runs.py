@@ -102,7 +102,7 @@ def assert_same(folder, other):
             assert result.attrs[fact] == expected.attrs[fact]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(THOROUGH, marks=pytest.mark.validate)])
+@pytest.mark.parametrize("kills", [2, pytest.param(THOROUGH, marks=pytest.mark.validate)])
 def test_kill_at_moments_of_warm_up_and_sampling(environment, uninterrupted, tmp_path, kills):
     """Every kill comes a random while after a random number of checkpoints; the last process runs to its end."""
     random = np.random.default_rng(10)

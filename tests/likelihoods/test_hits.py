@@ -118,7 +118,8 @@ def outside(pixels, charge, rate):
     return density[:, 0] * (256.0 - 40.0)
 
 
-@pytest.mark.parametrize(("charge", "rate"), [pytest.param(5000.0, 0.0, marks=SLOW), (9000.0, 0.02)])
+@pytest.mark.validate
+@pytest.mark.parametrize(("charge", "rate"), [(5000.0, 0.0), (9000.0, 0.02)])
 def test_probabilities_of_all_first_codes_and_silence_add_up_to_one(pixels, charge, rate):
     codes = np.arange(256)
     table, silence = outcomes(pixels, charge, codes, adc=IntegerADC(), outlier_rate=rate)
