@@ -8,6 +8,7 @@ Where a file has them, these are used, too:
 - `common([inputs, ...]) -> [inputs, ...]`: prepared inputs of several data sets, padded to common shapes, so that all
   share one compiled program;
 - `tempered(inputs, stage)`: inputs of an easier problem, None where there is no such stage;
+- `quick(inputs)`: inputs with which the log-density is computed cheaply, to 1e-2 nats or better, for many evaluations;
 - `measured(values, inputs) -> (numbers, precision)`: what the data measure, about independently, and the inverse
   variance of each; their derivatives by the free values tell the search for the mode where to go;
 - `describe(inputs, data)`: sizes by name; `read_truth(path)`: what simulated data were drawn with, by parameter;

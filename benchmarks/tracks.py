@@ -96,9 +96,11 @@ def print_summary(
         f"68 % of {len(fits)} events: vertex {np.quantile(vertex, 0.68):.1f} cm, angle {np.quantile(angle, 0.68):.2f} "
         f"degrees, momentum {100 * np.quantile(np.abs(momentum), 0.68):.2f} % (mean {100 * momentum.mean():+.2f} %)"
     )
-    khat = np.array([fit.khat for fit in fits])
+    khat, r_hat = np.array([(fit.khat, fit.r_hat) for fit in fits]).T
+    chains = r_hat[np.isfinite(r_hat)]
+    walked = f"R-hat of the chains of the others, median {np.median(chains):.2f}; " if chains.size else ""
     print(
-        f"k-hat below 0.7 in {np.mean(khat < 0.7):.0%}, median {np.median(khat):.2f}; mode found in "
+        f"k-hat below 0.7 in {np.mean(khat < 0.7):.0%}, median {np.median(khat):.2f}; {walked}mode found in "
         f"{np.mean([fit.optimum.converged for fit in fits]):.0%}; seconds an event, median {np.median(wall_s):.1f}, "
         f"longest {max(wall_s):.1f}"
     )
@@ -178,8 +180,8 @@ def main() -> None:
         vertex, angle, momentum = errors(fit, truths[number])
         print(
             f"{number:3d} T {truths[number]['kinetic_energy']:4.0f} MeV: vertex {vertex:5.1f} cm, angle {angle:.2f}, "
-            f"momentum {momentum:+.1%}, k-hat {fit.khat:.2f}, {fit.ess:.0f} effective, {fit.gradients} gradients, "
-            f"{wall_s[number]:.1f} s {fit.optimum.reason}",
+            f"momentum {momentum:+.1%}, k-hat {fit.khat:.2f}, R-hat {fit.r_hat:.2f}, {fit.ess:.0f} effective, "
+            f"{fit.gradients} gradients, {wall_s[number]:.1f} s {fit.optimum.reason}",
             flush=True,
         )
         begin = time.perf_counter()

@@ -56,6 +56,7 @@ from bayescal.optical.event_light import (
 from bayescal.optical.geometry import Cylinder
 from bayescal.optical.medium import Water, cherenkov_spectrum
 from bayescal.optical.muon import BENDING_MODES, MuonLight, MuonTrack, light_emitting_length_m
+from bayescal.optical.node_sums import in_single, node_sum, node_sum_for_slopes, node_sum_in_single
 from bayescal.optical.sensors import sensor_columns
 from bayescal.optical.zones import make_zones
 from bayescal.parameters import Parameter, draw, fixed_or_nominal, is_free, units
@@ -156,6 +157,7 @@ class Inputs(eqx.Module):
         dark: counts expected in the window.
         blur_rad, blur_ns: widening of cone and times, on the way from far [rad, ns].
         priors: priors and fixed values by name.
+        quick: whether direct light and the photoelectrons in the window are computed in single precision.
         The others are the settings of these names.
     """
 
@@ -178,6 +180,7 @@ class Inputs(eqx.Module):
     event: int = eqx.field(static=True)
     least_direct_pe: float = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
+    quick: bool = eqx.field(static=True, default=False)
 
 
 def model(inputs, data=None):
@@ -189,12 +192,20 @@ def model(inputs, data=None):
 
 def hits(values, inputs):
     """The distribution of the hits for values of the parameters."""
+    arrivals = arrivals_of(values, inputs, node_sum_in_single if inputs.quick else node_sum)
+    arrivals = in_single(arrivals) if inputs.quick else arrivals
+    live = inputs.detector.sensors.live
+    return PMTReadout(arrivals, live=live, spread=light_spread(values, inputs), rows=inputs.rows)
+
+
+def arrivals_of(values, inputs, total):
+    """Photoelectrons expected at every sensor and their times; `total` adds up the light of the nodes of a track."""
     emission, sensors = emitted(values, inputs), inputs.detector.sensors
-    direct = direct_of_event(emission, sensors.some(inputs.active), inputs.passage)
+    direct = direct_of_event(emission, sensors.some(inputs.active), inputs.passage, total)
     flight = inputs.passage.flight_ns(distance_from_middle_m(emission, sensors))
     none = jnp.zeros(sensors.n_sensors)
     variance = none.at[inputs.active].set(direct.variance_ns2)
-    arrivals = Arrivals(
+    return Arrivals(
         direct=none.at[inputs.active].set(direct.mean),
         indirect=inputs.indirect * jnp.sum(emission.weight),
         dark=inputs.dark,
@@ -204,7 +215,6 @@ def hits(values, inputs):
         window_end_ns=inputs.window_ns[1],
         indirect_delays=inputs.delays.stretched(values["indirect_delay"]),
     )
-    return PMTReadout(arrivals, live=sensors.live, spread=light_spread(values, inputs), rows=inputs.rows)
 
 
 def light_spread(values, inputs):
@@ -317,7 +327,7 @@ def at_sensors(light, late, emission, values, inputs):
 
     Faint direct light of sensors that are not active goes with it.
     """
-    direct_ns = hits(values, inputs).arrivals.time_ns - emission.time_ns[0]
+    direct_ns = arrivals_of(values, inputs, node_sum).time_ns - emission.time_ns[0]
     direct = direct_of_event(emission, inputs.detector.sensors, inputs.passage).mean
     faint = direct.at[inputs.active].set(0.0)
     return (light.mean + faint) / jnp.sum(emission.weight), indirect_delays(light, late, direct_ns)
@@ -428,10 +438,16 @@ def start(inputs, data):
 
 def measured(values, inputs):
     """What hits of the active sensors tell of light and times."""
-    expected = hits(fixed_or_nominal(PARAMETERS, inputs.priors) | values, inputs)
-    seen = expected.arrivals.rows((inputs.detector.sensors.n_sensors,), inputs.active)
-    numbers, precision = told_by_hits(seen, 0.0 if expected.spread is None else expected.spread[inputs.active])
+    values = fixed_or_nominal(PARAMETERS, inputs.priors) | values
+    expected, spread = arrivals_of(values, inputs, node_sum_for_slopes), light_spread(values, inputs)
+    seen = expected.rows((inputs.detector.sensors.n_sensors,), inputs.active)
+    numbers, precision = told_by_hits(seen, 0.0 if spread is None else spread[inputs.active])
     return numbers, precision * jnp.tile(jnp.asarray(inputs.detector.sensors.live)[inputs.active], 2)
+
+
+def quick(inputs):
+    """Inputs for many evaluations: log-densities change by some 1e-3 nats."""
+    return dataclasses.replace(inputs, quick=True)
 
 
 def common(batch):

@@ -152,7 +152,7 @@ class PMTReadout(dist.Distribution):
         log_hit = _log_hit(arrivals, recorded, there, its_charge, its_time)
         log_p = jnp.where(hit, jnp.nan, log_silent).reshape(-1)
         own = log_p.at[rows].get(mode="clip")
-        return log_p.at[rows].set(jnp.where(there, log_hit, own), mode="drop").reshape(hit.shape)
+        return log_p.at[rows].set(jnp.where(there, log_hit, own).astype(log_p.dtype), mode="drop").reshape(hit.shape)
 
 
 def _log_hit(arrivals: Arrivals, recorded: Recorded, hit: Array, charge: Real, time_ns: Real) -> Real:

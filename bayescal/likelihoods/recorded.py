@@ -157,8 +157,8 @@ class HitCharges(eqx.Module):
 
 
 def _log_silent(below: Float[Array, "*sensor number"], mean: Real) -> Real:
-    """-m + ln(1 + sum of m^k F_k / k!), k = 1, ..., 16."""
-    total = jnp.zeros_like(mean)
+    """-m + ln(1 + sum of m^k F_k / k!), k = 1, ..., 16, in the precision of the mean."""
+    total, below = jnp.zeros_like(mean), below.astype(mean.dtype)
     for number in range(N_BELOW, 0, -1):
         total = mean / number * (below[..., number - 1] + total)
     return jnp.log1p(total) - mean

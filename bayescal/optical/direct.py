@@ -27,18 +27,25 @@ class Sight(NamedTuple):
 def sight(position_m: Points, sensors: Photosensors) -> Sight:
     """How every sensor sees points inside the tank [m].
 
-    Products of matrices alone: no vector from every point to every sensor is kept.
+    No vector from every point to every sensor is kept.
     """
     place, normal, point = (jnp.asarray(each) for each in (sensors.position_m, sensors.normal, position_m))
-    square = jnp.sum(point**2, axis=-1)[..., None] + jnp.sum(place**2, axis=-1) - 2 * point @ place.T
+    square = jnp.sum(point**2, axis=-1)[..., None] + jnp.sum(place**2, axis=-1) - 2 * inner(point, place)
     distance = jnp.sqrt(square)
-    return Sight(distance, (point @ normal.T - jnp.sum(place * normal, axis=-1)) / distance)
+    return Sight(distance, (inner(point, normal) - jnp.sum(place * normal, axis=-1)) / distance)
+
+
+def inner(first: Points, second: Points) -> Float[Array, "*source sensor"]:
+    """Products of every vector with every other one; as a product of such narrow matrices they would cost more."""
+    one, other = jnp.asarray(first), jnp.asarray(second)
+    x, y, z = (one[..., axis, None] * other[:, axis] for axis in range(3))
+    return x + y + z
 
 
 def cosine_to(axis: Points, position_m: Points, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
     """Of the angle between unit vectors at points inside the tank [m] and the ways from there to every sensor."""
     axis, place, point = (jnp.asarray(each) for each in (axis, sensors.position_m, position_m))
-    return (axis @ place.T - jnp.sum(axis * point, axis=-1)[..., None]) / view.distance_m
+    return (inner(axis, place) - jnp.sum(axis * point, axis=-1)[..., None]) / view.distance_m
 
 
 def seen_variance(axis: Points, cosine: Real, view: Sight, sensors: Photosensors) -> Float[Array, "*source sensor"]:
@@ -53,7 +60,7 @@ def seen_variance(axis: Points, cosine: Real, view: Sight, sensors: Photosensors
         view: how the sensors see the source.
         sensors: flat discs.
     """
-    along = axis @ jnp.asarray(sensors.normal).T + cosine * view.cosine
+    along = inner(axis, sensors.normal) + cosine * view.cosine
     tilt = along**2 / (1 - cosine**2 + _LEAST_SINE2)
     return (sensors.radius_m / (2 * view.distance_m)) ** 2 * (1 - tilt)
 

@@ -155,10 +155,10 @@ class ShowerCone(_Broad):
         total, width = jnp.zeros(()), jnp.asarray(self.peak_width)
         for side in (1.0, -1.0):
             half = 0.5 * jnp.arcsinh((1.0 - side * jnp.asarray(self.cos_peak)) / width)
-            place = half * (1.0 + _PANEL_NODES)
+            place = half * jnp.asarray(1.0 + _PANEL_NODES, half.dtype)
             offset = side * width * jnp.sinh(place)
             integrand = jnp.exp(self._log_shape(offset)) * width * jnp.cosh(place)
-            total += 2 * jnp.pi * half * jnp.sum(_PANEL_WEIGHTS * integrand)
+            total += 2 * jnp.pi * half * jnp.sum(jnp.asarray(_PANEL_WEIGHTS, half.dtype) * integrand)
         return total
 
 
@@ -221,6 +221,37 @@ class Emission(eqx.Module):
     time_ns: Float[Array, " node"]
     profile: Profile
     dispersion_rad: Scalar = 0.0
+
+
+def as_numbers(emission: Emission) -> Float[Array, "node number"]:
+    """What each node has of its own, and the share of the halo, as one row a node."""
+    columns = [*_of_nodes(emission), *(jnp.full(emission.weight.shape, share) for share in _halo_shares(emission))]
+    return jnp.concatenate([column.reshape(emission.weight.size, -1) for column in columns], axis=1)
+
+
+def from_numbers(numbers: Float[Array, "node number"], emission: Emission) -> Emission:
+    """An emission like another one, its nodes with these numbers; a share of the halo is a column, one a node."""
+    position, direction = numbers[:, :3], numbers[:, 3:6]
+    weight, cos_theta_c, cone_width, time_ns = numbers[:, 6:10].T
+    own = (position, direction, weight, cos_theta_c, cone_width, time_ns)
+    shares = [numbers[:, 10:] for _ in _halo_shares(emission)]
+    return eqx.tree_at(lambda e: (*_of_nodes(e), *_halo_shares(e)), emission, (*own, *shares))
+
+
+def _of_nodes(emission: Emission) -> tuple[Array, ...]:
+    return (
+        emission.position_m,
+        emission.direction,
+        emission.weight,
+        emission.cos_theta_c,
+        emission.cone_width,
+        emission.time_ns,
+    )
+
+
+def _halo_shares(emission: Emission) -> tuple[Scalar, ...]:
+    """One, where there is a halo."""
+    return (emission.profile.halo_share,) if isinstance(emission.profile, ConeWithHalo) else ()
 
 
 def point_emission(position_m: Float[Array, " 3"], weight: Scalar, time_ns: Scalar) -> Emission:

@@ -13,9 +13,10 @@ from jaxtyping import Array, Float
 from bayescal.optical.arrivals import Delays, delays_of_moments
 from bayescal.optical.detector import OpticalDetector, patches_at_sensors
 from bayescal.optical.direct import cosine_to, seen_fraction, seen_variance, sight
-from bayescal.optical.emission import Emission
+from bayescal.optical.emission import Emission, as_numbers, from_numbers
 from bayescal.optical.indirect import PatchesAtSensors, coefficients, make_transport, reflection_orders, sum_orders
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Scintillator, Spectrum, Water
+from bayescal.optical.node_sums import NodeSum, node_sum
 from bayescal.optical.rays import Footprint, Rays, footprint
 from bayescal.optical.sensors import Photosensors
 from bayescal.optical.zones import Zones
@@ -26,7 +27,6 @@ Real = Float[Array, "..."]
 LEAST_PE = 1e-9
 """Direct light of every sensor, below what any dark noise makes: keeps logarithms of it finite [p.e.]."""
 
-_NODES_AT_A_TIME = 8
 _DEGREE = 10  # of the polynomial of the loss a metre in the distance
 _DEGREE_OF_DISPERSION = 4
 _POLAR = 32  # rays of a group from the axis of its light
@@ -107,66 +107,44 @@ class DirectLight(NamedTuple):
     variance_ns2: Float[Array, " sensor"]
 
 
-def direct_of_event(emission: Emission, sensors: Photosensors, passage: Passage) -> DirectLight:
-    """Direct light of an event's nodes at sensors, a few nodes at a time, in a gradient too.
+def direct_of_event(
+    emission: Emission, sensors: Photosensors, passage: Passage, total: NodeSum = node_sum
+) -> DirectLight:
+    """Direct light of an event's nodes at sensors.
 
     Args:
         emission: nodes inside the tank.
         sensors: those to compute.
         passage: of the light.
+        total: adds up the light of nodes.
     """
     reference = emission.time_ns[0]
-
-    @jax.checkpoint
-    def add(total: Float[Array, "3 sensor"], nodes: Emission) -> Float[Array, "3 sensor"]:
-        view = sight(nodes.position_m, sensors)
-        cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
-        face = seen_variance(nodes.direction, cosine, view, sensors)
-        cone = (nodes.cos_theta_c[:, None], nodes.cone_width[:, None])
-        seen = nodes.profile.seen(cosine, *cone, face)
-        passed = (
-            nodes.weight[:, None] * 4 * jnp.pi * seen_fraction(view, sensors) * passage.transmission(view.distance_m)
-        )
-        light, blue, blue2 = (passed * each for each in (seen.density_per_sr, *seen.colours(nodes.dispersion_rad)))
-        time = (nodes.time_ns - reference)[:, None] + passage.flight_ns(view.distance_m)
-        spread = passage.spread_ns(view.distance_m)
-        late = (light, light * time + blue * spread, (light * time + 2 * blue * spread) * time + blue2 * spread**2)
-        sums = jnp.stack([jnp.sum(each, axis=0) for each in late])
-        return total + sums
-
-    count = emission.weight.shape[0]
-    size = _NODES_AT_A_TIME if count % _NODES_AT_A_TIME == 0 else 1
-
-    def in_parts(values: Array) -> Array:
-        return values.reshape(count // size, size, *values.shape[1:])
-
-    parts = tuple(in_parts(each) for each in _varying(emission))
-    total, _ = jax.lax.scan(
-        lambda carry, each: (add(carry, eqx.tree_at(_varying, emission, each)), None),
-        jnp.zeros((3, sensors.n_sensors)),
-        parts,
-    )
+    nodes = as_numbers(eqx.tree_at(lambda e: e.time_ns, emission, emission.time_ns - reference))
+    sums = total(_terms, nodes, (emission, sensors, passage))
     alone = passage.flight_ns(distance_from_middle_m(emission, sensors))
-    mean = total[0] + LEAST_PE
-    first, second = (total[1] + LEAST_PE * alone) / mean, (total[2] + LEAST_PE * alone**2) / mean
+    mean = sums[0] + LEAST_PE
+    first, second = (sums[1] + LEAST_PE * alone) / mean, (sums[2] + LEAST_PE * alone**2) / mean
     return DirectLight(mean, reference + first, second - first**2)
+
+
+def _terms(numbers: Float[Array, "node number"], rest: tuple) -> tuple[Float[Array, "node sensor"], ...]:
+    """Light of each node at each sensor, and times its time and the square of that."""
+    emission, sensors, passage = rest
+    nodes = from_numbers(numbers, emission)
+    view = sight(nodes.position_m, sensors)
+    cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
+    face = seen_variance(nodes.direction, cosine, view, sensors)
+    seen = nodes.profile.seen(cosine, nodes.cos_theta_c[:, None], nodes.cone_width[:, None], face)
+    passed = nodes.weight[:, None] * 4 * jnp.pi * seen_fraction(view, sensors) * passage.transmission(view.distance_m)
+    light, blue, blue2 = (passed * each for each in (seen.density_per_sr, *seen.colours(nodes.dispersion_rad)))
+    time = nodes.time_ns[:, None] + passage.flight_ns(view.distance_m)
+    spread = passage.spread_ns(view.distance_m)
+    return light, light * time + blue * spread, (light * time + 2 * blue * spread) * time + blue2 * spread**2
 
 
 def distance_from_middle_m(emission: Emission, sensors: Photosensors) -> Float[Array, " sensor"]:
     """From the middle of the light of a source to every sensor [m]."""
     return sight(emission.weight @ emission.position_m / jnp.sum(emission.weight), sensors).distance_m
-
-
-def _varying(emission: Emission) -> tuple[Array, ...]:
-    """What each node has of its own."""
-    return (
-        emission.position_m,
-        emission.direction,
-        emission.weight,
-        emission.cos_theta_c,
-        emission.cone_width,
-        emission.time_ns,
-    )
 
 
 class IndirectOptics(eqx.Module):

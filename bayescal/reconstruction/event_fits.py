@@ -1,4 +1,8 @@
-"""Posteriors of many events, one after another, all through the same compiled programs."""
+"""Posteriors of many events, one after another, all through the same compiled programs.
+
+Each is the Gaussian at its mode with importance weights where these are good, and short chains from its draws where
+they are not.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from bayescal.inference.dispersed import DispersedChains
 from bayescal.inference.laplace import gaussian, importance
 from bayescal.inference.optimise import find_mode, prior_scale
 from bayescal.inference.optimum import Optimum
 from bayescal.inference.potential import Potential
+from bayescal.inference.settings import KHAT_LIMIT
 from bayescal.model_files import ModelFile
 
 PRIOR_DRAWS = 500  # that tell the scale of the prior
@@ -23,13 +29,13 @@ class EventFit(NamedTuple):
     """Posterior of one event.
 
     Attributes:
-        draws: physical values by name [draw, ...]: of the posterior where k-hat is below 0.7, else of the Gaussian at
-            its mode.
+        draws: of the posterior, physical values by name [draw, ...].
         mode: physical values at the mode, by name.
         optimum: the mode, and whether it is one.
-        khat: of the importance weights of the Gaussian's draws.
-        ess: effective number of these.
-        log_evidence: logarithm of the integral of prior times likelihood, by the same weights [nats].
+        khat: of the importance weights of the Gaussian's draws; below 0.7 the draws are these.
+        r_hat: the largest of all parameters of the chains that the draws come from else; NaN where there are none.
+        ess: effective number of draws, of the chains the smallest of all parameters.
+        log_evidence: logarithm of the integral of prior times likelihood, by the weights [nats].
         gradients: spent on the event.
     """
 
@@ -37,6 +43,7 @@ class EventFit(NamedTuple):
     mode: dict[str, np.ndarray]
     optimum: Optimum
     khat: float
+    r_hat: float
     ess: float
     log_evidence: float
     gradients: int
@@ -50,23 +57,24 @@ def fit_events(
     n_draws: int = 400,
     far_starts: Sequence[Mapping[str, Any]] | None = None,
 ) -> Iterator[EventFit]:
-    """Laplace's approximation of each event's posterior, with importance weights.
+    """Posterior of each event.
 
     Args:
         key: from `jax.random.key`.
         model: of an event.
         inputs: as the model's `prepare` makes them, one for each event, with one set of priors.
         data: one for each event.
-        n_draws: of the Gaussian, and of the posterior made of them by weight.
+        n_draws: of the Gaussian, and of the posterior made of them by weight; chains have their own number.
         far_starts: physical values to search the mode from, through the model's easier problems, one for each event;
             where absent, those that the model's scans found.
     """
     alike = model.hook("common")(list(inputs)) if model.has("common") else list(inputs)
     measured = model.hook("measured") if model.has("measured") else None
     tempered = model.hook("tempered") if model.has("tempered") else None
+    quick = model.hook("quick") if model.has("quick") else lambda inputs: inputs
     model_key, prior_key, *event_keys = jax.random.split(key, 2 + len(alike))
     first = Potential(model.hook("model"), alike[0], data[0], model_key, measured)
-    scale = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS))
+    scale, chains = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS)), DispersedChains(first)
     for number, (its_inputs, its_data, its_key) in enumerate(zip(alike, data, event_keys, strict=True)):
         potential = first.with_data(its_inputs, its_data)
         before = potential.evaluations.gradients
@@ -74,13 +82,20 @@ def fit_events(
         place = potential.unconstrain(dict(begin), scale.centre)
         optimum = find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
         weigh_key, draw_key = jax.random.split(its_key)
-        weighed = importance(weigh_key, potential, gaussian(optimum), n_draws)
+        often = potential.with_inputs(quick(potential.inputs))
+        weighed = importance(weigh_key, often, gaussian(optimum), n_draws)
+        x, r_hat, ess = weighed.x[weighed.resample(draw_key, n_draws)], np.nan, weighed.ess
+        if not weighed.khat < KHAT_LIMIT:
+            walked = chains.draw(draw_key, often, gaussian(optimum).dense())
+            x, r_hat, ess = walked.x.reshape(-1, potential.size), walked.r_hat, walked.ess
+            potential.evaluations.gradients += walked.gradients
         yield EventFit(
-            potential.constrain(weighed.x[weighed.resample(draw_key, n_draws)]),
+            potential.constrain(x),
             potential.constrain(optimum.x),
             optimum,
             weighed.khat,
-            weighed.ess,
+            r_hat,
+            ess,
             weighed.log_evidence,
             potential.evaluations.gradients - before,
         )

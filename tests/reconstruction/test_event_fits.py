@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import jax
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 
+from bayescal.inference.dispersed import CHAINS, KEPT
 from bayescal.model_files import ModelFile
 from bayescal.reconstruction.event_fits import fit_events
 
@@ -19,7 +22,35 @@ def test_means_of_a_product_of_two_constants(known_models):
     for fit in (one, other):
         assert fit.optimum.converged
         assert fit.khat < 0.7
+        assert np.isnan(fit.r_hat)
         for name in ("gain", "recombination"):
             pull = (fit.draws[name].mean() - known.mean[name]) / known.sd[name]
             assert abs(pull) < 4 / np.sqrt(fit.ess)
     assert (one.draws["gain"] != other.draws["gain"]).any()
+
+
+def squares(inputs, data=None):
+    """Numbers of which the squares are measured: the Gaussian at one sign knows nothing of the other."""
+    side = numpyro.sample("side", dist.Normal(0.0, 10.0).expand([3]).to_event(1))
+    numpyro.sample("square", dist.Normal(side**2, inputs["error"]).to_event(1), obs=data)
+
+
+def test_chains_where_the_gaussian_is_no_proposal():
+    """Means and standard deviations to five standard errors of the chains' draws."""
+    module = SimpleNamespace(
+        model=squares,
+        start=lambda inputs, data: {"side": np.full(3, 1.1)},
+        quick=lambda inputs: {**inputs, "quick": True},
+    )
+    file = ModelFile(module, "known", Path("known.py"), "")
+    (fit,) = fit_events(jax.random.key(3), file, [{"error": 1.2}], [np.ones(3)])
+    assert fit.optimum.converged
+    assert fit.khat > 0.7
+    assert 1.0 <= fit.r_hat < 1.2
+    assert fit.draws["side"].shape == (CHAINS * KEPT, 3)
+    assert fit.gradients > fit.optimum.gradients + CHAINS * KEPT
+    x = np.linspace(-8.0, 8.0, 20_001)
+    density = np.exp(-(x**2) / 200.0 - 0.5 * ((x**2 - 1.0) / 1.2) ** 2)
+    sd = np.sqrt(x**2 @ density / density.sum())
+    assert (np.abs(fit.draws["side"].mean(axis=0)) < 5 * sd / np.sqrt(fit.ess)).all()
+    assert (np.abs(fit.draws["side"].std(axis=0) / sd - 1.0) < 5 / np.sqrt(2 * fit.ess)).all()
