@@ -47,7 +47,7 @@ def node_sum(terms: Terms, nodes: Nodes, rest: Any) -> Sums:
 
 
 def node_sum_in_single(terms: Terms, nodes: Nodes, rest: Any) -> Sums:
-    """In single precision, at less than half the price; the sum comes in that of the nodes."""
+    """In single precision; the sum comes in that of the nodes."""
     return node_sum(terms, *in_single((nodes, rest))).astype(nodes.dtype)
 
 
