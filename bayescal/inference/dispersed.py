@@ -20,16 +20,16 @@ from jaxtyping import PRNGKeyArray
 
 from bayescal.inference.gaussian import Gaussian
 from bayescal.inference.potential import Potential
+from bayescal.inference.short import START_WIDTHS
 
 CHAINS = 4
 WARM_UP = 10  # iterations in which a chain leaves its start
 KEPT = 35  # iterations of each chain behind them
 LEAPS = (4, 8)  # fewest and most steps of a trajectory
 STEP = (0.3, 0.6)  # shortest and longest step, in widths of the Gaussian
-SMALLER = (1.0, 0.5, 0.2)  # starts are drawn in to the mode where the density is not finite
 
 
-class Spread(NamedTuple):
+class ChainDraws(NamedTuple):
     """Draws of several chains.
 
     Attributes:
@@ -57,7 +57,12 @@ class DispersedChains:
         self._run: Any = jax.jit(self._chain)
         self._compiled: dict[Any, Any] = {}
 
-    def draw(self, key: PRNGKeyArray, potential: Potential, whitening: Gaussian) -> Spread:
+    @property
+    def compilations(self) -> int:
+        """How often the program was compiled: once, unless shapes differed."""
+        return len(self._compiled)
+
+    def draw(self, key: PRNGKeyArray, potential: Potential, whitening: Gaussian) -> ChainDraws:
         """Draw from a posterior.
 
         Args:
@@ -73,7 +78,8 @@ class DispersedChains:
         with ThreadPoolExecutor(min(CHAINS, os.cpu_count() or 1)) as threads:
             found = list(threads.map(lambda start, one: jax.device_get(run(start, one, *posterior)), starts, keys))
         y, leaps = (np.stack(each) for each in zip(*found, strict=True))
-        return Spread(whitening.mode + y @ whitening.factor.T, *_verdict(y), gradients=int(leaps.sum()) + CHAINS)
+        x = whitening.mode + y @ whitening.factor.T
+        return ChainDraws(x, *_verdict(y), gradients=int(leaps.sum()) + CHAINS)
 
     def _program(self, *arguments: Any) -> Any:
         """The program for arguments of these shapes, compiled before threads call it: tracing is not for threads."""
@@ -105,11 +111,9 @@ class DispersedChains:
 
 
 def _finite(whitened: np.ndarray, potential: Potential, whitening: Gaussian) -> np.ndarray:
-    """A start with a finite density, towards the mode where necessary."""
-    for share in SMALLER:
-        if np.isfinite(potential.value(whitening.mode + whitening.factor @ (share * whitened))):
-            return share * whitened
-    return 0.0 * whitened
+    """A start with a finite density, drawn in to the mode where necessary."""
+    starts = (width * whitened for width in START_WIDTHS)
+    return next(y for y in starts if np.isfinite(potential.value(whitening.mode + whitening.factor @ y)))
 
 
 def _verdict(y: np.ndarray) -> tuple[float, float]:

@@ -150,9 +150,9 @@ class PMTReadout(dist.Distribution):
         arrivals = self.arrivals.rows(self.batch_shape, rows)
         recorded = self.recorded.rows(self.batch_shape, rows)
         log_hit = _log_hit(arrivals, recorded, there, its_charge, its_time)
-        log_p = jnp.where(hit, jnp.nan, log_silent).reshape(-1)
+        log_p = jnp.where(hit, jnp.nan, log_silent).reshape(-1).astype(log_hit.dtype)
         own = log_p.at[rows].get(mode="clip")
-        return log_p.at[rows].set(jnp.where(there, log_hit, own).astype(log_p.dtype), mode="drop").reshape(hit.shape)
+        return log_p.at[rows].set(jnp.where(there, log_hit, own), mode="drop").reshape(hit.shape)
 
 
 def _log_hit(arrivals: Arrivals, recorded: Recorded, hit: Array, charge: Real, time_ns: Real) -> Real:

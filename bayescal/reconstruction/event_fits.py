@@ -29,7 +29,7 @@ class EventFit(NamedTuple):
     """Posterior of one event.
 
     Attributes:
-        draws: of the posterior, physical values by name [draw, ...].
+        draws: of the posterior, physical values by name [draw, ...]; of chains only as far as their R-hat is near one.
         mode: physical values at the mode, by name.
         optimum: the mode, and whether it is one.
         khat: of the importance weights of the Gaussian's draws; below 0.7 the draws are these.

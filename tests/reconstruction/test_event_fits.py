@@ -36,7 +36,7 @@ def squares(inputs, data=None):
 
 
 def test_chains_where_the_gaussian_is_no_proposal():
-    """Means and standard deviations to five standard errors of the chains' draws."""
+    """Means and standard deviations to five standard errors of the draws of chains with a good R-hat, below 1.1."""
     module = SimpleNamespace(
         model=squares,
         start=lambda inputs, data: {"side": np.full(3, 1.1)},
@@ -46,7 +46,7 @@ def test_chains_where_the_gaussian_is_no_proposal():
     (fit,) = fit_events(jax.random.key(3), file, [{"error": 1.2}], [np.ones(3)])
     assert fit.optimum.converged
     assert fit.khat > 0.7
-    assert 1.0 <= fit.r_hat < 1.2
+    assert fit.r_hat < 1.1
     assert fit.draws["side"].shape == (CHAINS * KEPT, 3)
     assert fit.gradients > fit.optimum.gradients + CHAINS * KEPT
     x = np.linspace(-8.0, 8.0, 20_001)
