@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -39,8 +39,10 @@ _DRAW_STEP_PE = 0.005  # of the cumulative that charges are drawn from
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
 _PLACE, _LOG_WEIGHT = 0.5 * (1.0 + _NODES), np.log(0.5 * _WEIGHTS)  # of an integral from 0 to 1
 
-_TERMS = 36  # numbers of photoelectrons with gamma densities in a sum
-_STRIDE = 0.35  # distance of these numbers, where above one, in standard deviations of their distribution; 36 span 12.6
+_MANY_STEP = 0.01  # of the table of sums over gamma densities, in ln c; cubics leave 1e-7 of its logarithm
+_MANY_END = np.log(1e5)  # of this table; straight beyond
+_LEAST_RATIO = 1e-9  # of its second term to its first where it begins; straight before
+_SPAN = 12.0  # standard deviations of the terms about the largest one that are added up for it
 
 
 class ChargeSpectrum(eqx.Module):
@@ -48,12 +50,15 @@ class ChargeSpectrum(eqx.Module):
 
     Attributes:
         few: ln f_n - (n - 1) ln q and its slope times the step, n = 1, ..., 4, every 0.04 p.e.
+        many: logarithm of the sum of terms from n = 5 on, without its asymptote, and its slope times the step, in ln c;
+            see `log_density`.
         below: ln F_n - p_n ln q and its slope times the step, n = 1, ..., 16, every 0.02 p.e.
         cumulative: F_1 every 0.005 p.e.
         shape_per_pe: 1/v.
     """
 
     few: Float[Array | np.ndarray, "point number 2"]
+    many: Float[Array | np.ndarray, "point 1 2"]
     below: Float[Array | np.ndarray, "point number 2"]
     cumulative: Float[Array | np.ndarray, " point"]
     shape_per_pe: float = eqx.field(static=True)
@@ -72,11 +77,11 @@ class ChargeSpectrum(eqx.Module):
     def log_density(self, charge_pe: Real, later: Real) -> Real:
         """Log density of the charge of one photoelectron and a Poisson number of later ones [1/p.e.].
 
-        The logarithm of the sum of P(k - 1) f_k(q) over k = 1, 2, ... The terms of gamma densities go like
-        x^k / (Gamma(k) Gamma(k/v)): in k they have their maximum near c = (later q^(1/v))^(v/(1 + v)) and a standard
-        deviation of sqrt(c v/(1 + v)). The sum runs over 36 numbers from 5 on, around c. Where that is too few, their
-        distance is 0.35 standard deviations (of 2.9 or more) instead of one: the sum over whole numbers and the one
-        over these are both the integral over k, within 1e-50 (and 1e-5 of the terms that both leave out below 5).
+        The logarithm of the sum of P(k - 1) f_k(q) over k = 1, 2, ... With a = 1/v and the gamma densities from 5 on,
+        the terms are (later q^a a^a)^k / (Gamma(k) Gamma(a k)) but for a common factor. They are largest near
+        c = (later q^a)^(1/(1 + a)), and their sum is a function of c alone: Wright's, without its first terms. Its
+        logarithm, (1 + a) c + (1/2 - a) ln(a c) - ln(2 pi (1 + a))/2 for large c (E. Wright, Q. J. Math. 11 (1940) 36),
+        is tabulated as what is left beside that.
 
         Args:
             charge_pe: charge above zero [p.e.].
@@ -85,10 +90,12 @@ class ChargeSpectrum(eqx.Module):
         log_charge, log_later = jnp.log(charge_pe), jnp.log(later + TINY_MEAN)
         few = np.arange(N_CONVOLVED)
         log_few = self.log_few(charge_pe) + few * log_later[..., None] - gammaln(few + 1.0)
-        number, step = _numbers(log_later, log_charge, self.shape_per_pe)
-        log_many = _log_many(number, log_later, log_charge, self.shape_per_pe)
-        log_many += (jnp.log(step) - self.shape_per_pe * charge_pe)[..., None]
-        return jax.nn.logsumexp(jnp.concatenate([log_few, log_many], axis=-1), axis=-1) - later
+        shape = self.shape_per_pe
+        log_centre = (log_later + shape * log_charge) / (1.0 + shape)
+        left = _interpolate(self.many, log_centre - _start(shape), _MANY_STEP)[..., 0]
+        log_many = _asymptote(log_centre, jnp.exp(log_centre), shape) + left
+        log_many += shape * (log_charge + np.log(shape) - charge_pe) - log_charge
+        return jax.nn.logsumexp(jnp.concatenate([log_few, log_many[..., None]], axis=-1), axis=-1) - later
 
     def draw(self, key: Array, number: Real) -> Real:
         """Charges of numbers of photoelectrons, at least one [p.e.]."""
@@ -101,45 +108,32 @@ class ChargeSpectrum(eqx.Module):
         return jnp.where(number <= N_CONVOLVED, few, many)
 
 
-def _numbers(log_later: Real, log_charge: Real, shape_per_pe: float) -> tuple[Float[Array, "*batch term"], Real]:
-    """Numbers of photoelectrons from 5 on that matter, and their distance; constants for derivatives."""
-    centre = jnp.exp(jax.lax.stop_gradient(log_later + shape_per_pe * log_charge) / (1.0 + shape_per_pe))
-    step = jnp.maximum(_STRIDE * jnp.sqrt(centre / (1.0 + shape_per_pe)), 1.0)
-    first = jnp.maximum(jnp.round(centre - 0.5 * _TERMS * step), N_CONVOLVED + 1.0)
-    return first[..., None] + step[..., None] * jnp.arange(_TERMS), step
+def _start(shape_per_pe: float) -> float:
+    """Of the table of sums over gamma densities, in ln c: where the first term is the sum."""
+    log_ratio = np.log(_LEAST_RATIO) + np.log(N_CONVOLVED + 1.0) + gammaln(6.0 * shape_per_pe)
+    log_ratio -= gammaln(5.0 * shape_per_pe) + shape_per_pe * np.log(shape_per_pe)
+    return float(log_ratio / (1.0 + shape_per_pe))
 
 
-def _log_many(
-    number: Float[Array, "*batch term"], log_later: Real, log_charge: Real, shape_per_pe: float
-) -> Float[Array, "*batch term"]:
-    """Logarithm of later^(k-1)/Gamma(k) times the gamma density of k, without the exponential factor of the charge."""
-    log_number = jnp.log(number)
-    factorials = _log_gamma(number, log_number)
-    factorials += _log_gamma(shape_per_pe * number, log_number + np.log(shape_per_pe))
-    slope = log_later + shape_per_pe * (log_charge + np.log(shape_per_pe))
-    return slope[..., None] * number - factorials - (log_later + log_charge)[..., None]
-
-
-def _log_gamma(z: Real, log_z: Real) -> Real:
-    """Stirling's series: within 4e-9 from z = 5 on."""
-    square = 1.0 / (z * z)
-    series = (1 / 12 - square * (1 / 360 - square / 1260)) / z
-    return (z - 0.5) * log_z - z + 0.5 * np.log(2 * np.pi) + series
+def _asymptote(log_centre: Any, centre: Any, shape_per_pe: float) -> Any:
+    """Logarithm of Wright's function for large c, less that of its argument."""
+    power = (0.5 - shape_per_pe) * (log_centre + np.log(shape_per_pe))
+    return (1.0 + shape_per_pe) * centre + power - 0.5 * np.log(2.0 * np.pi * (1.0 + shape_per_pe))
 
 
 def _interpolate(
     table: Float[Array | np.ndarray, "point number 2"], charge_pe: Real, step_pe: float
 ) -> Float[Array, "*batch number"]:
-    """Cubic through values and slopes of a table, straight beyond its end."""
+    """Cubic through values and slopes of a table, straight beyond its ends."""
     position = charge_pe / step_pe
     index = jnp.clip(jnp.floor(jax.lax.stop_gradient(position)), 0, table.shape[0] - 2).astype(int)
     u = (position - index)[..., None]
-    inside = jnp.minimum(u, 1.0)
+    inside = jnp.clip(u, 0.0, 1.0)
     left, right = (jnp.asarray(table)[i] for i in (index, index + 1))
     rest = 1.0 - inside
     value = rest**2 * ((1.0 + 2.0 * inside) * left[..., 0] + inside * left[..., 1])
     value += inside**2 * ((1.0 + 2.0 * rest) * right[..., 0] - rest * right[..., 1])
-    return value + (u - inside) * right[..., 1]
+    return value + (u - inside) * jnp.where(u < 0.0, left[..., 1], right[..., 1])
 
 
 def charge_spectrum(log_density: Callable[[NDArray], NDArray]) -> ChargeSpectrum:
@@ -157,8 +151,9 @@ def charge_spectrum(log_density: Callable[[NDArray], NDArray]) -> ChargeSpectrum
     below = [CubicSpline(below_grid, _log_below(spline, n, below_grid)) for n, spline in enumerate(splines, 1)]
     for number in range(N_CONVOLVED + 1, N_BELOW + 1):
         below.append(CubicSpline(below_grid, _log_gamma_below(number, single.variance, below_grid)))
-    tables = _table(splines, grid), _table(below, below_grid)
-    return ChargeSpectrum(*tables, _cumulative(single), float(1.0 / single.variance))
+    shape = float(1.0 / single.variance)
+    tables = _table(splines, grid), _many(shape), _table(below, below_grid)
+    return ChargeSpectrum(*tables, _cumulative(single), shape)
 
 
 class _Single(NamedTuple):
@@ -209,6 +204,27 @@ def _log_sum(terms: NDArray) -> NDArray:
 def _table(splines: list[CubicSpline], grid: NDArray) -> Float[np.ndarray, "point number 2"]:
     step = grid[1] - grid[0]
     return np.stack([np.stack([spline(grid), step * spline(grid, 1)], axis=-1) for spline in splines], axis=1)
+
+
+def _many(shape_per_pe: float) -> Float[np.ndarray, "point 1 2"]:
+    """Logarithm of the sum over gamma densities without its asymptote; its slope is by the mean number."""
+    log_centre = np.arange(_start(shape_per_pe), _MANY_END, _MANY_STEP)
+    rows = [_sum_at(each, shape_per_pe) for each in log_centre]
+    return np.array(rows)[:, None] * np.array([1.0, _MANY_STEP])
+
+
+def _sum_at(log_centre: float, shape_per_pe: float) -> tuple[float, float]:
+    """A value of that table and its slope."""
+    centre = np.exp(log_centre)
+    reach = _SPAN * np.sqrt(centre / (1.0 + shape_per_pe)) + _SPAN
+    number = np.arange(max(N_CONVOLVED + 1, int(centre - reach)), int(centre + reach) + N_CONVOLVED + 2)
+    log_argument = (1.0 + shape_per_pe) * log_centre + shape_per_pe * np.log(shape_per_pe)
+    terms = (number - 1) * log_argument - gammaln(number) - gammaln(shape_per_pe * number)
+    largest = terms.max()
+    weight = np.exp(terms - largest)
+    value = largest + np.log(weight.sum()) - _asymptote(log_centre, centre, shape_per_pe)
+    further = weight @ (number - 1) / weight.sum()
+    return value, (1.0 + shape_per_pe) * (further - centre) - 0.5 + shape_per_pe
 
 
 def _cumulative(single: _Single) -> Float[np.ndarray, " point"]:

@@ -141,7 +141,8 @@ class ShowerCone(_Broad):
     def density_per_sr(self, cos_theta: Reals, cos_theta_c: Reals, cone_width: Reals) -> Real:
         """Probability per solid angle [1/sr] at cosines of the angle to the axis; adds up to one over the sphere."""
         del cos_theta_c, cone_width
-        return jnp.exp(self._log_shape(jnp.asarray(cos_theta) - self.cos_peak)) / self._integral()
+        shape = jnp.exp(self._log_shape(jnp.asarray(cos_theta) - self.cos_peak))
+        return shape / self._integral().astype(shape.dtype)
 
     def _log_shape(self, offset: Real) -> Real:
         """Logarithm of the density up to a constant, zero at the peak."""

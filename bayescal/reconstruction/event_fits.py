@@ -50,12 +50,7 @@ class EventFit(NamedTuple):
 
 
 def fit_events(
-    key: PRNGKeyArray,
-    model: ModelFile,
-    inputs: Sequence[Any],
-    data: Sequence[Any],
-    n_draws: int = 400,
-    far_starts: Sequence[Mapping[str, Any]] | None = None,
+    key: PRNGKeyArray, model: ModelFile, inputs: Sequence[Any], data: Sequence[Any], n_draws: int = 400
 ) -> Iterator[EventFit]:
     """Posterior of each event.
 
@@ -65,22 +60,12 @@ def fit_events(
         inputs: as the model's `prepare` makes them, one for each event, with one set of priors.
         data: one for each event.
         n_draws: of the Gaussian, and of the posterior made of them by weight; chains have their own number.
-        far_starts: physical values to search the mode from, through the model's easier problems, one for each event;
-            where absent, those that the model's scans found.
     """
-    alike = model.hook("common")(list(inputs)) if model.has("common") else list(inputs)
-    measured = model.hook("measured") if model.has("measured") else None
-    tempered = model.hook("tempered") if model.has("tempered") else None
     quick = model.hook("quick") if model.has("quick") else lambda inputs: inputs
-    model_key, prior_key, *event_keys = jax.random.split(key, 2 + len(alike))
-    first = Potential(model.hook("model"), alike[0], data[0], model_key, measured)
-    scale, chains = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS)), DispersedChains(first)
-    for number, (its_inputs, its_data, its_key) in enumerate(zip(alike, data, event_keys, strict=True)):
-        potential = first.with_data(its_inputs, its_data)
-        before = potential.evaluations.gradients
-        begin = model.hook("start")(its_inputs, its_data) if far_starts is None else far_starts[number]
-        place = potential.unconstrain(dict(begin), scale.centre)
-        optimum = find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
+    mode_key, *event_keys = jax.random.split(key, 1 + len(inputs))
+    chains, spent = None, 0
+    for its_key, (potential, optimum) in zip(event_keys, find_modes(mode_key, model, inputs, data), strict=True):
+        chains = DispersedChains(potential) if chains is None else chains
         weigh_key, draw_key = jax.random.split(its_key)
         often = potential.with_inputs(quick(potential.inputs))
         weighed = importance(weigh_key, often, gaussian(optimum), n_draws)
@@ -97,5 +82,36 @@ def fit_events(
             r_hat,
             ess,
             weighed.log_evidence,
-            potential.evaluations.gradients - before,
+            potential.evaluations.gradients - spent,
         )
+        spent = potential.evaluations.gradients
+
+
+def find_modes(
+    key: PRNGKeyArray,
+    model: ModelFile,
+    inputs: Sequence[Any],
+    data: Sequence[Any],
+    starts: Sequence[Mapping[str, Any]] | None = None,
+) -> Iterator[tuple[Potential, Optimum]]:
+    """Potential of each event, and its mode; evaluations are counted over all events.
+
+    Args:
+        key: from `jax.random.key`.
+        model: of an event.
+        inputs: as the model's `prepare` makes them, one for each event, with one set of priors.
+        data: one for each event.
+        starts: physical values to search the mode from, through the model's easier problems, one for each event;
+            where absent, those that the model's scans found.
+    """
+    alike = model.hook("common")(list(inputs)) if model.has("common") else list(inputs)
+    measured = model.hook("measured") if model.has("measured") else None
+    tempered = model.hook("tempered") if model.has("tempered") else None
+    model_key, prior_key = jax.random.split(key)
+    first = Potential(model.hook("model"), alike[0], data[0], model_key, measured)
+    scale = prior_scale(first.sample_prior(prior_key, PRIOR_DRAWS))
+    for number, (its_inputs, its_data) in enumerate(zip(alike, data, strict=True)):
+        potential = first.with_data(its_inputs, its_data)
+        begin = model.hook("start")(its_inputs, its_data) if starts is None else starts[number]
+        place = potential.unconstrain(dict(begin), scale.centre)
+        yield potential, find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
