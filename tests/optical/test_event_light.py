@@ -1,4 +1,5 @@
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from bayescal.optical.event_light import (
 )
 from bayescal.optical.medium import SPEED_OF_LIGHT_M_PER_NS, Water, cherenkov_spectrum
 from bayescal.optical.muon import BENDING_MODES, MuonLight, MuonTrack
+from bayescal.optical.node_sums import node_sum, node_sum_in_single
 from bayescal.testing import check_gradient
 
 SPECTRUM = cherenkov_spectrum(R3600)
@@ -70,6 +72,18 @@ def test_nodes_suffice(super_kamiokande):
         for nodes in (64, 128)
     )
     assert np.max(np.abs(few - many) / np.sqrt(many + 0.01)) < 0.01
+
+
+def test_light_in_single_precision_has_no_double_array_of_sensors(super_kamiokande):
+    """Neither it nor its gradient; as many nodes at a time as the sum takes."""
+    sensors, doubles = super_kamiokande.sensors, {}
+    for total in (node_sum, node_sum_in_single):
+
+        def light(kinetic_mev, total=total):
+            return jnp.sum(direct_of_event(LIGHT.emit(muon(kinetic_mev)), sensors, PASSAGE, total).mean)
+
+        doubles[total] = f"f64[8,{sensors.n_sensors}]" in str(jax.make_jaxpr(jax.grad(light))(500.0))
+    assert doubles == {node_sum: True, node_sum_in_single: False}
 
 
 def test_rays_carry_all_the_light():
