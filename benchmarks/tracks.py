@@ -158,7 +158,7 @@ class Study:
     def modes(self, prepared: list, starts: list[dict]) -> list[float]:
         """Potentials at the modes that searches from these starts find."""
         found = find_modes(jax.random.key(self.seed), self.model, prepared, self.data, starts)
-        return [optimum.value for _, optimum in found]
+        return [mode.optimum.value for mode in found]
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ class DispersedChains:
         Args:
             key: used once.
             potential: minus the log-density.
-            whitening: the Gaussian at its mode.
+            whitening: a Gaussian at its mode, as wide in all directions as the posterior around, or narrower.
         """
         start_key, *keys = jax.random.split(key, 1 + CHAINS)
         whitened = np.asarray(jax.random.normal(start_key, (CHAINS, potential.size)))

@@ -7,6 +7,7 @@ they are not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +15,10 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from bayescal.inference.dispersed import DispersedChains
-from bayescal.inference.laplace import gaussian, importance
+from bayescal.inference.gaussian import Gaussian, gaussian
+from bayescal.inference.laplace import importance
 from bayescal.inference.optimise import find_mode, prior_scale
-from bayescal.inference.optimum import Optimum
+from bayescal.inference.optimum import Optimum, Scale
 from bayescal.inference.potential import Potential
 from bayescal.inference.settings import KHAT_LIMIT
 from bayescal.model_files import ModelFile
@@ -49,6 +51,20 @@ class EventFit(NamedTuple):
     gradients: int
 
 
+class EventMode(NamedTuple):
+    """Mode of one event's posterior.
+
+    Attributes:
+        potential: minus its log-density; evaluations are counted over all events.
+        optimum: the mode, and whether it is one.
+        scale: of the prior.
+    """
+
+    potential: Potential
+    optimum: Optimum
+    scale: Scale
+
+
 def fit_events(
     key: PRNGKeyArray, model: ModelFile, inputs: Sequence[Any], data: Sequence[Any], n_draws: int = 400
 ) -> Iterator[EventFit]:
@@ -64,14 +80,15 @@ def fit_events(
     quick = model.hook("quick") if model.has("quick") else lambda inputs: inputs
     mode_key, *event_keys = jax.random.split(key, 1 + len(inputs))
     chains, spent = None, 0
-    for its_key, (potential, optimum) in zip(event_keys, find_modes(mode_key, model, inputs, data), strict=True):
+    for its_key, mode in zip(event_keys, find_modes(mode_key, model, inputs, data), strict=True):
+        potential, optimum = mode.potential, mode.optimum
         chains = DispersedChains(potential) if chains is None else chains
         weigh_key, draw_key = jax.random.split(its_key)
         often = potential.with_inputs(quick(potential.inputs))
         weighed = importance(weigh_key, often, gaussian(optimum), n_draws)
         x, r_hat, ess = weighed.x[weighed.resample(draw_key, n_draws)], np.nan, weighed.ess
         if not weighed.khat < KHAT_LIMIT:
-            walked = chains.draw(draw_key, often, gaussian(optimum).dense())
+            walked = chains.draw(draw_key, often, _whitening(mode))
             x, r_hat, ess = walked.x.reshape(-1, potential.size), walked.r_hat, walked.ess
             potential.evaluations.gradients += walked.gradients
         yield EventFit(
@@ -93,8 +110,8 @@ def find_modes(
     inputs: Sequence[Any],
     data: Sequence[Any],
     starts: Sequence[Mapping[str, Any]] | None = None,
-) -> Iterator[tuple[Potential, Optimum]]:
-    """Potential of each event, and its mode; evaluations are counted over all events.
+) -> Iterator[EventMode]:
+    """Mode of each event's posterior.
 
     Args:
         key: from `jax.random.key`.
@@ -114,4 +131,17 @@ def find_modes(
         potential = first.with_data(its_inputs, its_data)
         begin = model.hook("start")(its_inputs, its_data) if starts is None else starts[number]
         place = potential.unconstrain(dict(begin), scale.centre)
-        yield potential, find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
+        optimum = find_mode(potential, [place], scale, tempered, MAX_GRADIENTS, lambda *seen: None)
+        yield EventMode(potential, optimum, scale)
+
+
+def _whitening(mode: EventMode) -> Gaussian:
+    """For chains: by what data tell in the mean at the mode, and the prior, or else by the Hessian there.
+
+    Where a posterior has many modes, the Hessian at one of them may be thirty times smaller along some direction than a
+    little further on, where steps made for it fail.
+    """
+    told = mode.potential.information(mode.optimum.x)
+    if told is None:
+        return gaussian(mode.optimum).dense()
+    return gaussian(replace(mode.optimum, hessian=told + np.diag(mode.scale.spread**-2.0))).dense()
