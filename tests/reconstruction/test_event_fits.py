@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -54,3 +55,42 @@ def test_chains_where_the_gaussian_is_no_proposal():
     sd = np.sqrt(x**2 @ density / density.sum())
     assert (np.abs(fit.draws["side"].mean(axis=0)) < 5 * sd / np.sqrt(fit.ess)).all()
     assert (np.abs(fit.draws["side"].std(axis=0) / sd - 1.0) < 5 / np.sqrt(2 * fit.ess)).all()
+
+
+ERROR, BENT = 0.1, 0.499
+
+
+def flat(inputs, data=None):
+    """Numbers of which the squares are measured, and two with potentials of (0.002 x^2 + x^4) / ERROR^2."""
+    side = numpyro.sample("side", dist.Normal(0.0, 10.0).expand([3]).to_event(1))
+    bent = numpyro.sample("bent", dist.Normal(0.0, 10.0).expand([2]).to_event(1))
+    numpyro.sample("square", dist.Normal(side**2, inputs["error"]).to_event(1), obs=data)
+    numpyro.sample("both", dist.Normal(both_ways(bent), ERROR).to_event(1), obs=np.full(4, BENT))
+
+
+def both_ways(bent):
+    return jnp.concatenate([bent**2 + bent, bent**2 - bent])
+
+
+def test_chains_step_as_the_data_tell_where_the_mode_is_flat():
+    """The Hessian at the mode makes steps six times as wide as the posterior: chains would not move.
+
+    Standard deviations to five standard errors of the draws.
+    """
+    module = SimpleNamespace(
+        model=flat,
+        start=lambda inputs, data: {"side": np.full(3, 1.1), "bent": np.full(2, 0.01)},
+        measured=lambda values, inputs: (
+            jnp.concatenate([values["side"] ** 2, both_ways(values["bent"])]),
+            jnp.repeat(jnp.array([inputs["error"], ERROR]), np.array([3, 4])) ** -2.0,
+        ),
+    )
+    file = ModelFile(module, "known", Path("known.py"), "")
+    (fit,) = fit_events(jax.random.key(5), file, [{"error": 1.2}], [np.ones(3)])
+    assert fit.optimum.converged
+    assert fit.khat > 0.7
+    assert fit.r_hat < 1.1
+    x = np.linspace(-1.5, 1.5, 20_001)
+    density = np.exp(-((1 - 2 * BENT) * x**2 + x**4) / ERROR**2)
+    sd = np.sqrt(x**2 @ density / density.sum())
+    assert (np.abs(fit.draws["bent"].std(axis=0) / sd - 1.0) < 5 / np.sqrt(2 * fit.ess)).all()
