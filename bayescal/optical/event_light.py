@@ -120,16 +120,17 @@ def direct_of_event(
     """
     reference = emission.time_ns[0]
     nodes = as_numbers(eqx.tree_at(lambda e: e.time_ns, emission, emission.time_ns - reference))
-    sums = total(_terms, nodes, (emission, sensors, passage))
-    alone = passage.flight_ns(distance_from_middle_m(emission, sensors))
+    from_middle = passage.flight_ns(distance_from_middle_m(emission, sensors))
+    about = jax.lax.stop_gradient(from_middle)  # any number would do: close ones leave no cancellation
+    sums = total(_terms, nodes, (emission, sensors, passage, about))
     mean = sums[0] + LEAST_PE
-    first, second = (sums[1] + LEAST_PE * alone) / mean, (sums[2] + LEAST_PE * alone**2) / mean
-    return DirectLight(mean, reference + first, second - first**2)
+    first = (sums[1] + LEAST_PE * (from_middle - about)) / mean
+    return DirectLight(mean, reference + about + first, sums[2] / mean - first**2)
 
 
 def _terms(numbers: Float[Array, "node number"], rest: tuple) -> tuple[Float[Array, "node sensor"], ...]:
-    """Light of each node at each sensor, and times its time and the square of that."""
-    emission, sensors, passage = rest
+    """Light of each node at each sensor, and times its time and the square of that, after those that `rest` has."""
+    emission, sensors, passage, about = rest
     nodes = from_numbers(numbers, emission)
     view = sight(nodes.position_m, sensors)
     cosine = cosine_to(nodes.direction, nodes.position_m, view, sensors)
@@ -137,7 +138,7 @@ def _terms(numbers: Float[Array, "node number"], rest: tuple) -> tuple[Float[Arr
     seen = nodes.profile.seen(cosine, nodes.cos_theta_c[:, None], nodes.cone_width[:, None], face)
     passed = nodes.weight[:, None] * 4 * jnp.pi * seen_fraction(view, sensors) * passage.transmission(view.distance_m)
     light, blue, blue2 = (passed * each for each in (seen.density_per_sr, *seen.colours(nodes.dispersion_rad)))
-    time = nodes.time_ns[:, None] + passage.flight_ns(view.distance_m)
+    time = nodes.time_ns[:, None] + passage.flight_ns(view.distance_m) - about
     spread = passage.spread_ns(view.distance_m)
     return light, light * time + blue * spread, (light * time + 2 * blue * spread) * time + blue2 * spread**2
 

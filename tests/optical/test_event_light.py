@@ -86,6 +86,18 @@ def test_light_in_single_precision_has_no_double_array_of_sensors(super_kamiokan
     assert doubles == {node_sum: True, node_sum_in_single: False}
 
 
+def test_variance_of_times_is_good_in_single_precision(super_kamiokande):
+    """Thirty roundings of squares of the 10 ns or less by which a sensor's light comes after that of the middle."""
+    plain, single = (
+        direct_of_event(LIGHT.emit(muon()), super_kamiokande.sensors, PASSAGE, total)
+        for total in (node_sum, node_sum_in_single)
+    )
+    bright = np.asarray(plain.mean) > 0.01
+    error = np.abs(np.asarray(single.variance_ns2 - plain.variance_ns2))[bright]
+    assert bright.sum() > 1000
+    assert error.max() < 30 * np.finfo(np.float32).eps * 100.0
+
+
 def test_rays_carry_all_the_light():
     emission = LIGHT.emit(muon())
     rays = emission_rays(emission)
