@@ -1,7 +1,7 @@
 """Posteriors of many events, one after another, all through the same compiled programs.
 
-Each is the Gaussian at its mode with importance weights where these are good, and short chains from its draws where
-they are not.
+Each is the Gaussian at its mode with importance weights where these are good, and short chains from around the mode
+where they are not.
 """
 
 from __future__ import annotations

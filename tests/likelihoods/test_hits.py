@@ -140,19 +140,21 @@ def test_densities_of_all_second_hits_and_no_second_add_up_to_the_first(pixels):
     assert table.sum() > 0.5 * density
 
 
-def test_drawn_hits_follow_the_density(pixels):
+@pytest.mark.parametrize(
+    ("charge", "rate", "seed"), [(7000.0, 0.005, 12), pytest.param(5500.0, 0.0, 11, marks=pytest.mark.validate)]
+)
+def test_drawn_hits_follow_the_density(pixels, charge, rate, seed):
     """Chi-square of tick and code of the first hit and of silence: false alarm 1e-3 for each of two pixels."""
     codes = np.arange(70, 90)
-    for number, (charge, rate) in enumerate(((5500.0, 0.0), (7000.0, 0.005))):
-        table, silence = outcomes(pixels, charge, codes, adc=IntegerADC(), outlier_rate=rate)
-        many = pixels(np.full(20_000, charge), 0.7, 6.0, **SHORT)
-        drawn = many.draw(jax.random.key(11 + number), adc=IntegerADC(), outlier_rate=rate)[:-1, 0]
-        expected = np.append(binned(table), [silence, 1 - table.sum() - silence])
-        hit = drawn[np.isfinite(drawn[:, 0])]
-        inside = hit[np.isin(hit[:, 1], codes)].astype(int)
-        counts = np.zeros_like(table)
-        np.add.at(counts, (inside[:, 0], inside[:, 1] - codes[0]), 1)
-        check_counts(np.append(binned(counts), [len(drawn) - len(hit), len(hit) - len(inside)]), np.abs(expected))
+    table, silence = outcomes(pixels, charge, codes, adc=IntegerADC(), outlier_rate=rate)
+    many = pixels(np.full(20_000, charge), 0.7, 6.0, **SHORT)
+    drawn = many.draw(jax.random.key(seed), adc=IntegerADC(), outlier_rate=rate)[:-1, 0]
+    expected = np.append(binned(table), [silence, 1 - table.sum() - silence])
+    hit = drawn[np.isfinite(drawn[:, 0])]
+    inside = hit[np.isin(hit[:, 1], codes)].astype(int)
+    counts = np.zeros_like(table)
+    np.add.at(counts, (inside[:, 0], inside[:, 1] - codes[0]), 1)
+    check_counts(np.append(binned(counts), [len(drawn) - len(hit), len(hit) - len(inside)]), np.abs(expected))
 
 
 def binned(table):
