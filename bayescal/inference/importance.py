@@ -64,7 +64,19 @@ class Importance:
         k-hat scatters by a few tenths at some hundred draws (0.3 to 1.0 on one posterior whose frozen metric gave 127
         effective draws per 1,000 gradients); a good share of effective draws is as strong a sign.
         """
-        return self.usable or self.ess > TRUSTED_SHARE * len(self.weights)
+        return self.usable or self._share_is_good
+
+    @property
+    def sure(self) -> bool:
+        """Whether the weights make the draws those of the posterior, beyond the scatter of k-hat.
+
+        In many dimensions some hundred draws may all lie where the weights are small.
+        """
+        return self.usable and self._share_is_good
+
+    @property
+    def _share_is_good(self) -> bool:
+        return self.ess > TRUSTED_SHARE * len(self.weights)
 
     def resample(self, key: PRNGKeyArray, n: int) -> np.ndarray:
         """Indices of n draws in random order, of the posterior or, where k-hat forbids that, of the approximation.

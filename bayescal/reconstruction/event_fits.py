@@ -20,7 +20,6 @@ from bayescal.inference.laplace import importance
 from bayescal.inference.optimise import find_mode, prior_scale
 from bayescal.inference.optimum import Optimum, Scale
 from bayescal.inference.potential import Potential
-from bayescal.inference.settings import KHAT_LIMIT
 from bayescal.model_files import ModelFile
 
 PRIOR_DRAWS = 500  # that tell the scale of the prior
@@ -34,7 +33,8 @@ class EventFit(NamedTuple):
         draws: of the posterior, physical values by name [draw, ...]; of chains only as far as their R-hat is near one.
         mode: physical values at the mode, by name.
         optimum: the mode, and whether it is one.
-        khat: of the importance weights of the Gaussian's draws; below 0.7 the draws are these.
+        khat: of the importance weights of the Gaussian's draws; the draws are these where it is below 0.7 and a quarter
+            of them is effective.
         r_hat: the largest of all parameters of the chains that the draws come from else; NaN where there are none.
         ess: effective number of draws, of the chains the smallest of all parameters.
         log_evidence: logarithm of the integral of prior times likelihood, by the weights [nats].
@@ -87,7 +87,7 @@ def fit_events(
         often = potential.with_inputs(quick(potential.inputs))
         weighed = importance(weigh_key, often, gaussian(optimum), n_draws)
         x, r_hat, ess = weighed.x[weighed.resample(draw_key, n_draws)], np.nan, weighed.ess
-        if not weighed.khat < KHAT_LIMIT:
+        if not weighed.sure:
             walked = chains.draw(draw_key, often, _whitening(mode))
             x, r_hat, ess = walked.x.reshape(-1, potential.size), walked.r_hat, walked.ess
             potential.evaluations.gradients += walked.gradients
