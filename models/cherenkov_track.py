@@ -446,7 +446,7 @@ def measured(values, inputs):
 
 
 def quick(inputs):
-    """Inputs for many evaluations: log-densities change by some 1e-3 nats."""
+    """Inputs for many evaluations: log-densities change by some 1e-4 nats."""
     return dataclasses.replace(inputs, quick=True)
 
 

@@ -39,7 +39,7 @@ _DRAW_STEP_PE = 0.005  # of the cumulative that charges are drawn from
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
 _PLACE, _LOG_WEIGHT = 0.5 * (1.0 + _NODES), np.log(0.5 * _WEIGHTS)  # of an integral from 0 to 1
 
-_MANY_STEP = 0.01  # of the table of sums over gamma densities, in ln c; cubics leave 1e-7 of its logarithm
+_MANY_STEP = 0.01  # of the table of sums over gamma densities, in ln c; cubics leave 2e-8 in its logarithm
 _MANY_END = np.log(1e5)  # of this table; straight beyond
 _LEAST_RATIO = 1e-9  # of its second term to its first where it begins; straight before
 _SPAN = 12.0  # standard deviations of the terms about the largest one that are added up for it
