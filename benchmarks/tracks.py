@@ -30,6 +30,7 @@ from rich.table import Table
 
 from bayescal.cli.machine import use_compilation_cache
 from bayescal.constants import ELECTRON_MASS_MEV, MUON_MASS_MEV
+from bayescal.diagnostics.calibration import holm
 from bayescal.model_files import load_model
 from bayescal.readers.optical_detector import read_optical_detector
 from bayescal.reconstruction.event_fits import EventFit, find_modes, fit_events
@@ -98,12 +99,13 @@ def print_summary(
     )
     khat, r_hat = np.array([(fit.khat, fit.r_hat) for fit in fits]).T
     chains = r_hat[np.isfinite(r_hat)]
-    walked = f"R-hat of the chains of the others, median {np.median(chains):.2f}; " if chains.size else ""
+    walked = f"R-hat of the chains of {chains.size}, median {np.median(chains):.2f}; " if chains.size else ""
     print(
         f"k-hat below 0.7 in {np.mean(khat < 0.7):.0%}, median {np.median(khat):.2f}; {walked}mode found in "
         f"{np.mean([fit.optimum.converged for fit in fits]):.0%}; seconds an event, median {np.median(wall_s):.1f}, "
         f"longest {max(wall_s):.1f}"
     )
+    p_values = {}
     table = Table("parameter", *(f"in central {level:.0%} (p)" for level in LEVELS), "pull: mean, rms")
     drawn = [with_place_along(fit.draws, direction) for fit, direction in zip(fits, directions, strict=True)]
     made = [with_place_along(truth, direction) for truth, direction in zip(truths, directions, strict=True)]
@@ -113,10 +115,14 @@ def print_summary(
         for level in LEVELS:
             low, high = np.array([np.quantile(each, [(1 - level) / 2, (1 + level) / 2]) for each in draws]).T
             inside = int(((low < true) & (true < high)).sum())
-            row.append(f"{inside} ({scipy.stats.binomtest(inside, len(fits), level).pvalue:.2g})")
+            p_values[name, level] = scipy.stats.binomtest(inside, len(fits), level).pvalue
+            row.append(f"{inside} ({p_values[name, level]:.2g})")
         pull = np.array([(each.mean() - its) / each.std() for each, its in zip(draws, true, strict=True)])
         table.add_row(*row, f"{pull.mean():+.2f}, {pull.std():.2f}")
     Console(width=110).print(table)
+    tested = holm({f"{name} at {level:.0%}": p for (name, level), p in p_values.items() if name in NAMES})
+    worst = min(tested, key=lambda key: tested[key])
+    print(f"smallest p of the parameters after Holm: {tested[worst]:.2g}, {worst}")
 
 
 class Study:

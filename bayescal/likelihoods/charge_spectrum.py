@@ -110,8 +110,8 @@ class ChargeSpectrum(eqx.Module):
 
 def _start(shape_per_pe: float) -> float:
     """Of the table of sums over gamma densities, in ln c: where the first term is the sum."""
-    log_ratio = np.log(_LEAST_RATIO) + np.log(N_CONVOLVED + 1.0) + gammaln(6.0 * shape_per_pe)
-    log_ratio -= gammaln(5.0 * shape_per_pe) + shape_per_pe * np.log(shape_per_pe)
+    log_ratio = np.log(_LEAST_RATIO) + np.log(N_CONVOLVED + 1.0) + gammaln((N_CONVOLVED + 2) * shape_per_pe)
+    log_ratio -= gammaln((N_CONVOLVED + 1) * shape_per_pe) + shape_per_pe * np.log(shape_per_pe)
     return float(log_ratio / (1.0 + shape_per_pe))
 
 
@@ -122,10 +122,10 @@ def _asymptote(log_centre: Any, centre: Any, shape_per_pe: float) -> Any:
 
 
 def _interpolate(
-    table: Float[Array | np.ndarray, "point number 2"], charge_pe: Real, step_pe: float
+    table: Float[Array | np.ndarray, "point number 2"], place: Real, step: float
 ) -> Float[Array, "*batch number"]:
     """Cubic through values and slopes of a table, straight beyond its ends."""
-    position = charge_pe / step_pe
+    position = place / step
     index = jnp.clip(jnp.floor(jax.lax.stop_gradient(position)), 0, table.shape[0] - 2).astype(int)
     u = (position - index)[..., None]
     inside = jnp.clip(u, 0.0, 1.0)

@@ -26,15 +26,24 @@ def around(centre, width, n=4000):
 
 
 def test_many_effective_draws_outweigh_a_scattered_khat():
-    def weighed(top):
-        weights = np.append(np.ones(199), top)
-        return Importance(
-            np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), 0.95, np.full(200, 1 / 200), np.zeros(200)
-        )
+    assert weighed(12.0, khat=0.95).trusted
+    assert not weighed(80.0, khat=0.95).trusted
+    assert not weighed(12.0, khat=0.95).usable
 
-    assert weighed(12.0).trusted
-    assert not weighed(80.0).trusted
-    assert not weighed(12.0).usable
+
+def test_draws_are_sure_by_khat_and_by_their_effective_share():
+    """A good k-hat of few effective draws may have missed what lies beyond all of them."""
+    assert weighed(12.0, khat=0.5).sure
+    assert not weighed(12.0, khat=0.95).sure
+    assert not weighed(80.0, khat=0.5).sure
+
+
+def weighed(top, khat):
+    """200 draws, of which one has a larger weight."""
+    weights = np.append(np.ones(199), top)
+    return Importance(
+        np.zeros((200, 1)), np.zeros(200), weights / weights.sum(), khat, np.full(200, 1 / 200), np.zeros(200)
+    )
 
 
 @pytest.mark.validate

@@ -46,7 +46,6 @@ def test_chains_where_the_gaussian_is_no_proposal():
     file = ModelFile(module, "known", Path("known.py"), "")
     (fit,) = fit_events(jax.random.key(3), file, [{"error": 1.2}], [np.ones(3)])
     assert fit.optimum.converged
-    assert fit.khat < 0.7  # no draw was at another sign by chance
     assert fit.r_hat < 1.1
     assert fit.draws["side"].shape == (CHAINS * KEPT, 3)
     assert fit.gradients > fit.optimum.gradients + CHAINS * KEPT
@@ -88,7 +87,6 @@ def test_chains_step_as_the_data_tell_where_the_mode_is_flat():
     file = ModelFile(module, "known", Path("known.py"), "")
     (fit,) = fit_events(jax.random.key(5), file, [{"error": 1.2}], [np.ones(3)])
     assert fit.optimum.converged
-    assert fit.khat > 0.7
     assert fit.r_hat < 1.1
     x = np.linspace(-1.5, 1.5, 20_001)
     density = np.exp(-((1 - 2 * BENT) * x**2 + x**4) / ERROR**2)
